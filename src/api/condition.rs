@@ -1,0 +1,199 @@
+//! Condition types and reasons: closed sets, documented in README, stable API.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Type of a condition (kstatus: `Reconciling` and `Stalled` are present only when true).
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
+pub enum ConditionType {
+    /// Everything declared is so, and Zadig reports it healthy.
+    Ready,
+    /// Work is going on, or something is waited for.
+    Reconciling,
+    /// Only a person can help.
+    Stalled,
+    /// What Zadig records equals what is declared.
+    Synced,
+    /// The cluster differs from what Zadig believes, in a way that no call repairs.
+    Drifted,
+    /// Zadig's view of the services: all are running.
+    Healthy,
+}
+
+/// Truth of a condition.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ConditionStatus {
+    /// The condition holds.
+    True,
+    /// The condition does not hold.
+    False,
+    /// Nothing can be said.
+    Unknown,
+}
+
+/// One condition, in the form of `metav1.Condition`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What the condition is about.
+    #[serde(rename = "type")]
+    pub type_: ConditionType,
+    /// Whether it holds.
+    pub status: ConditionStatus,
+    /// Why, in one word from a closed list.
+    pub reason: Reason,
+    /// Why, for a person: what happened, where, what to do.
+    pub message: String,
+    /// The generation of the spec this was said about.
+    pub observed_generation: i64,
+    /// When `status` last changed.
+    pub last_transition_time: Time,
+}
+
+/// Why a condition is as it is.
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
+pub enum Reason {
+    /// Everything declared is so and healthy.
+    Ready,
+    /// Calls are being sent to Zadig.
+    Applying,
+    /// Zadig is creating the environment.
+    Creating,
+    /// Zadig is updating the environment.
+    Updating,
+    /// Zadig is deleting the environment, or we are.
+    Deleting,
+    /// The environment sleeps; nothing is changed until somebody wakes it in Zadig.
+    Sleeping,
+    /// Declared and recorded agree; pods are still starting.
+    Progressing,
+    /// A service is not healthy, and the time to become so is over.
+    NotReady,
+    /// Zadig says success but the cluster does not run what was declared.
+    NotApplied,
+    /// The object or its connection is suspended.
+    Suspended,
+    /// The connection is suspended.
+    ConnectionSuspended,
+    /// The connection does not exist, or may not be used from here.
+    ConnectionNotFound,
+    /// The connection exists but cannot be used yet.
+    ConnectionNotReady,
+    /// The connection is gone while the object is being deleted.
+    ConnectionGone,
+    /// A referenced Secret or ConfigMap, or its key, is missing.
+    SourceNotFound,
+    /// The token's Secret is missing, empty or unusable.
+    CredentialsMissing,
+    /// The token's Secret is gone while the object is being deleted.
+    CredentialsGone,
+    /// Zadig does not answer.
+    ZadigUnreachable,
+    /// Zadig, or something before it, asks us to slow down.
+    Throttled,
+    /// The token is refused or has no permission.
+    Unauthorized,
+    /// Zadig refused the call; its description is shown.
+    Rejected,
+    /// Zadig answered with an internal error; its description is shown.
+    ZadigError,
+    /// Zadig answered something that is not its API.
+    UnexpectedResponse,
+    /// Zadig has been busy for longer than `intervals.stuck`.
+    ZadigStuck,
+    /// The change needs a licence that this Zadig does not have.
+    LicenceRequired,
+    /// The spec cannot be carried out as written.
+    InvalidSpec,
+    /// Zadig has no such project, or the token may not see it.
+    ProjectNotFound,
+    /// Zadig has no such cluster.
+    ClusterNotFound,
+    /// Zadig has no such registry.
+    RegistryNotFound,
+    /// The project has no such service.
+    ServiceNotFound,
+    /// The service has no such container.
+    ContainerNotFound,
+    /// The service has no such workload.
+    WorkloadNotFound,
+    /// The service's template has no such variable, or not with this value.
+    VariableInvalid,
+    /// The environment to adopt does not exist.
+    EnvironmentNotFound,
+    /// An environment with this key exists and is not ours.
+    EnvironmentExists,
+    /// The environment in Zadig lives in another cluster or namespace than the one declared or recorded.
+    IdentityMismatch,
+    /// An older object claims the same environment.
+    Conflict,
+    /// Something else deleted the environment, twice.
+    DeletedElsewhere,
+    /// The connection's URL leads to another Zadig than the one that was written to.
+    DifferentZadig,
+    /// A difference came back each time it was repaired.
+    DriftDoesNotConverge,
+    /// The cluster differs from Zadig's record and no call repairs it.
+    LiveDrift,
+    /// Nothing differs.
+    InSync,
+    /// A Kubernetes request failed.
+    KubernetesError,
+}
+
+impl Reason {
+    /// The reason as it is written in conditions, events and metric labels.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Applying => "Applying",
+            Self::Creating => "Creating",
+            Self::Updating => "Updating",
+            Self::Deleting => "Deleting",
+            Self::Sleeping => "Sleeping",
+            Self::Progressing => "Progressing",
+            Self::NotReady => "NotReady",
+            Self::NotApplied => "NotApplied",
+            Self::Suspended => "Suspended",
+            Self::ConnectionSuspended => "ConnectionSuspended",
+            Self::ConnectionNotFound => "ConnectionNotFound",
+            Self::ConnectionNotReady => "ConnectionNotReady",
+            Self::ConnectionGone => "ConnectionGone",
+            Self::SourceNotFound => "SourceNotFound",
+            Self::CredentialsMissing => "CredentialsMissing",
+            Self::CredentialsGone => "CredentialsGone",
+            Self::ZadigUnreachable => "ZadigUnreachable",
+            Self::Throttled => "Throttled",
+            Self::Unauthorized => "Unauthorized",
+            Self::Rejected => "Rejected",
+            Self::ZadigError => "ZadigError",
+            Self::UnexpectedResponse => "UnexpectedResponse",
+            Self::ZadigStuck => "ZadigStuck",
+            Self::LicenceRequired => "LicenceRequired",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::ProjectNotFound => "ProjectNotFound",
+            Self::ClusterNotFound => "ClusterNotFound",
+            Self::RegistryNotFound => "RegistryNotFound",
+            Self::ServiceNotFound => "ServiceNotFound",
+            Self::ContainerNotFound => "ContainerNotFound",
+            Self::WorkloadNotFound => "WorkloadNotFound",
+            Self::VariableInvalid => "VariableInvalid",
+            Self::EnvironmentNotFound => "EnvironmentNotFound",
+            Self::EnvironmentExists => "EnvironmentExists",
+            Self::IdentityMismatch => "IdentityMismatch",
+            Self::Conflict => "Conflict",
+            Self::DeletedElsewhere => "DeletedElsewhere",
+            Self::DifferentZadig => "DifferentZadig",
+            Self::DriftDoesNotConverge => "DriftDoesNotConverge",
+            Self::LiveDrift => "LiveDrift",
+            Self::InSync => "InSync",
+            Self::KubernetesError => "KubernetesError",
+        }
+    }
+}
