@@ -1,1 +1,97 @@
-//! Decisions; pure.
+//! Decisions, as ordinary functions of plain values: no input or output, no clock, no randomness, no logging.
+//!
+//! Rules that every plan obeys (`tests/convergence.rs` checks them):
+//! it never acts on an environment that Zadig reports as creating, updating or deleting (deletion excepted, Z§5.1);
+//! it never updates or deletes what the object does not own; applied to the state that its own actions lead to, it says
+//! [`Plan::InSync`] within a bounded number of steps; the same input gives the same plan, in the same order.
+#![deny(clippy::disallowed_types, clippy::disallowed_methods)]
+
+pub mod access;
+pub mod claim;
+pub mod duration;
+pub mod environment;
+pub mod secret;
+
+use std::time::Duration;
+
+use crate::api::condition::Reason;
+
+/// What to do next; each variant has one meaning for the user.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan<A> {
+    /// Nothing differs: nothing to send.
+    InSync,
+    /// Send these in order, then look again.
+    Act(Act<A>),
+    /// Zadig is busy, or a prerequisite is not there yet; look again after a while.
+    Wait(Wait),
+    /// Only a person can help.
+    Blocked(Vec<Blocked>),
+}
+
+/// Actions, and what could not be planned beside them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Act<A> {
+    /// What to send, in order; never empty.
+    pub actions: Vec<A>,
+    /// Differences that a person has to settle; they do not hold up the actions.
+    pub blocked: Vec<Blocked>,
+}
+
+/// Something that ends by itself.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Wait {
+    /// What is waited for.
+    pub reason: Reason,
+    /// The same for a person.
+    pub message: String,
+    /// When to look again, if nothing tells earlier.
+    pub after: Duration,
+}
+
+/// Something that does not end by itself.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Blocked {
+    /// What stands in the way.
+    pub reason: Reason,
+    /// The same for a person, with the field path first and what to do last.
+    pub message: String,
+}
+
+impl Blocked {
+    /// Something that only a person can settle.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+impl<A> Plan<A> {
+    /// A plan that waits.
+    pub fn wait(reason: Reason, message: impl Into<String>, after: Duration) -> Self {
+        Self::Wait(Wait {
+            reason,
+            message: message.into(),
+            after,
+        })
+    }
+
+    /// A plan that one thing blocks.
+    pub fn blocked(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Blocked(vec![Blocked::new(reason, message)])
+    }
+
+    /// The plan for `actions` beside `blocked`; in sync when both are empty.
+    #[must_use]
+    pub fn of(actions: Vec<A>, blocked: Vec<Blocked>) -> Self {
+        if !actions.is_empty() {
+            Self::Act(Act { actions, blocked })
+        } else if !blocked.is_empty() {
+            Self::Blocked(blocked)
+        } else {
+            Self::InSync
+        }
+    }
+}

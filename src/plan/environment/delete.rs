@@ -1,0 +1,108 @@
+//! The way out of an environment (design §2, rule 6). Deletion always ends.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::decide::{busy, different_zadig, elapsed};
+use super::{Action, EnvStatus, Existence, Moved, Observed, Present};
+use crate::api::condition::Reason;
+use crate::api::environment::{Deletion, OwnershipState};
+use crate::plan::Plan;
+
+/// How long an answered delete call is waited for before it is sent again: the record goes within 30 ms (Z§19).
+const DELETE_TAKES: Duration = Duration::from_secs(30);
+
+/// What is to be done about the environment of an object that is being deleted; in sync: release it.
+pub(super) fn plan(policy: Option<Deletion>, observed: &Observed) -> Plan<Action> {
+    let Some(record) = &observed.record else {
+        return Plan::InSync;
+    };
+    let policy = policy.unwrap_or(match record.state {
+        OwnershipState::Created | OwnershipState::Pending => Deletion::Delete,
+        OwnershipState::Adopted => Deletion::Orphan,
+    });
+    if policy == Deletion::Orphan || observed.rival.is_some() {
+        return Plan::InSync;
+    }
+    if observed.moved == Moved::DifferentZadig {
+        return Plan::blocked(Reason::DifferentZadig, different_zadig(observed));
+    }
+    let present = match &observed.existence {
+        Existence::Absent { confirmed: true } => return Plan::InSync,
+        Existence::Absent { confirmed: false } => {
+            return Plan::wait(
+                Reason::Deleting,
+                "the environment is no longer listed; looking once more",
+                Duration::from_secs(2),
+            );
+        }
+        Existence::Present(present) => present,
+    };
+    if record.cluster_id != present.cluster_id || record.namespace != present.namespace {
+        return Plan::InSync;
+    }
+    if observed.connection_suspended {
+        return Plan::wait(
+            Reason::ConnectionSuspended,
+            "the connection is suspended; the environment is deleted when it is resumed",
+            Duration::from_secs(300),
+        );
+    }
+    // A second call would answer 500 although the first one worked (Z§14.10).
+    let sent = observed
+        .memory
+        .delete_sent
+        .map(|sent| elapsed(sent, observed.now));
+    if present.status == EnvStatus::Deleting || sent.is_some_and(|age| age < DELETE_TAKES) {
+        return match busy(Reason::Deleting, observed, present) {
+            Plan::Blocked(_) if present.status != EnvStatus::Deleting => Plan::wait(
+                Reason::Deleting,
+                "the environment is being deleted",
+                Duration::from_secs(1),
+            ),
+            other => other,
+        };
+    }
+    match policy {
+        Deletion::Delete => delete(observed, present),
+        Deletion::Detach => Plan::of(
+            vec![Action::DeleteEnvironment {
+                keep_resources: true,
+            }],
+            Vec::new(),
+        ),
+        Deletion::Orphan => Plan::InSync,
+    }
+}
+
+/// Services first, then the environment.
+///
+/// Zadig deletes a namespace only if it made it and nobody else uses it, and it never deletes the workloads in any other
+/// (Z§4.9). No route tells which case it is, so the services always go first. Only an environment that Zadig still works on,
+/// in a namespace that looks like its own, is deleted at once: nothing else helps a stuck one (Z§14.12), and what still runs
+/// goes with the namespace.
+fn delete(observed: &Observed, present: &Present) -> Plan<Action> {
+    let working = matches!(present.status, EnvStatus::Creating | EnvStatus::Updating);
+    let own_namespace = present.neighbours.is_empty()
+        && present.namespace == format!("{}-env-{}", observed.key.project, observed.key.env);
+    let stuck = elapsed(present.since, observed.now) >= observed.stuck_after;
+    if working && !own_namespace && !stuck {
+        return busy(Reason::Deleting, observed, present);
+    }
+    let mut actions = Vec::new();
+    if let (false, Some(detail)) = (working && own_namespace, &present.detail) {
+        let services: BTreeSet<String> = detail
+            .services
+            .keys()
+            .filter(|name| observed.memory.services.contains(*name))
+            .cloned()
+            .collect();
+        if !services.is_empty() {
+            actions.push(Action::RemoveServices { services });
+        }
+    }
+    actions.push(Action::DeleteEnvironment {
+        keep_resources: false,
+    });
+    Plan::of(actions, Vec::new())
+}

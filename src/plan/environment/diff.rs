@@ -1,0 +1,418 @@
+//! What differs between a declared environment and one that can be changed, and the fewest right calls that repair it.
+//!
+//! Order: registry, global variables, removed services, updated, added, images, replicas, restarts (design §3). Removal comes
+//! first among services, since an object that moves from one service to another would otherwise be deleted with the old one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::decide::resolve_registry;
+use super::{
+    Action, Catalog, Detail, Environment, LiveWorkload, Observed, ObservedService, Present,
+    Service, join, variables,
+};
+use crate::api::condition::Reason;
+use crate::api::environment::{FieldPolicy, Prune, WorkloadKind};
+use crate::plan::Blocked;
+
+/// A comparison in the making.
+#[derive(Default)]
+pub(super) struct Diff {
+    pub(super) actions: Vec<Action>,
+    pub(super) blocked: Vec<Blocked>,
+}
+
+impl Diff {
+    fn block(&mut self, reason: Reason, message: impl Into<String>) {
+        self.blocked.push(Blocked::new(reason, message));
+    }
+}
+
+/// Compares everything that is declared and can be read.
+pub(super) fn diff(
+    desired: &Environment,
+    observed: &Observed,
+    present: &Present,
+    detail: &Detail,
+) -> Diff {
+    let mut diff = Diff::default();
+    registry(&mut diff, desired, detail, &observed.catalog);
+    global_variables(&mut diff, desired, detail, observed);
+    let removed = removals(&mut diff, desired, detail, observed);
+    let written = service_variables(&mut diff, desired, detail, observed, present);
+    additions(&mut diff, desired, detail, &observed.catalog);
+    for (name, service) in &desired.services {
+        let Some(seen) = detail.services.get(name) else {
+            continue;
+        };
+        if removed.contains(name) {
+            continue;
+        }
+        let initial = observed.memory.is_initial(name);
+        images(&mut diff, name, service, seen, initial);
+        replicas(&mut diff, name, service, seen, initial);
+        if !written.contains(name) {
+            restart(&mut diff, name, service, observed);
+        }
+    }
+    hold_back_loops(&mut diff, observed);
+    diff
+}
+
+fn registry(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &Catalog) {
+    let Some(wanted) = &desired.registry else {
+        return;
+    };
+    match resolve_registry(Some(wanted), catalog) {
+        Ok(id) if id != detail.registry_id => {
+            diff.actions.push(Action::SetRegistry { registry_id: id });
+        }
+        Ok(_) => {}
+        // An unknown id would be stored although the call is refused (Z§14.27).
+        Err(blocked) => diff.blocked.push(blocked),
+    }
+}
+
+fn global_variables(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: &Observed) {
+    let (variables, changed, blocked) = variables::merge_globals(
+        &desired.global_variables,
+        &detail.global_variables,
+        &observed.catalog.global_variables,
+    );
+    diff.blocked.extend(blocked);
+    if changed.is_empty() {
+        return;
+    }
+    if observed.licence_refused {
+        diff.block(
+            Reason::LicenceRequired,
+            format!(
+                "spec.globalVariables[{}]: changing a global variable after creation needs Zadig's professional licence (Zadig refused with code 7050); without it, set the value per service under spec.services[].variables",
+                join(&changed)
+            ),
+        );
+        return;
+    }
+    diff.actions
+        .push(Action::PutGlobalVariables { variables, changed });
+}
+
+fn removals(
+    diff: &mut Diff,
+    desired: &Environment,
+    detail: &Detail,
+    observed: &Observed,
+) -> BTreeSet<String> {
+    let undeclared = detail
+        .services
+        .keys()
+        .filter(|name| !desired.services.contains_key(*name));
+    let services: BTreeSet<String> = match desired.prune {
+        Prune::None => BTreeSet::new(),
+        Prune::All => undeclared.cloned().collect(),
+        Prune::Owned => undeclared
+            .filter(|name| observed.memory.services.contains(*name))
+            .cloned()
+            .collect(),
+    };
+    if !services.is_empty() {
+        diff.actions.push(Action::RemoveServices {
+            services: services.clone(),
+        });
+    }
+    services
+}
+
+/// Services whose variables have to be sent; the names are returned.
+fn service_variables(
+    diff: &mut Diff,
+    desired: &Environment,
+    detail: &Detail,
+    observed: &Observed,
+    present: &Present,
+) -> BTreeSet<String> {
+    let globals: BTreeSet<String> = detail.global_variables.keys().cloned().collect();
+    let mut services = BTreeMap::new();
+    let mut upgrades = BTreeSet::new();
+    for (name, service) in &desired.services {
+        let Some(seen) = detail.services.get(name) else {
+            continue;
+        };
+        if service.variables.is_empty() {
+            continue;
+        }
+        let problems = variables::check(name, &service.variables, &seen.template, &globals);
+        if !problems.is_empty() {
+            diff.blocked.extend(problems);
+            continue;
+        }
+        if !variables_differ(name, service, seen, detail, observed, present) {
+            continue;
+        }
+        services.insert(
+            name.clone(),
+            variables::complete(name, service, &seen.template, &detail.global_variables),
+        );
+        let before = observed
+            .memory
+            .applied
+            .get(name)
+            .and_then(|entry| entry.template.as_ref());
+        if before.is_some()
+            && seen.template_digest.is_some()
+            && before != seen.template_digest.as_ref()
+        {
+            upgrades.insert(name.clone());
+        }
+    }
+    let names = services.keys().cloned().collect();
+    if !services.is_empty() {
+        diff.actions
+            .push(Action::UpdateServices { services, upgrades });
+    }
+    names
+}
+
+/// Whether the variables of a service have to be sent again.
+///
+/// Their values cannot be read (Z§14.5), so the digest of what was last sent is compared with what is declared, and the digest
+/// of what Zadig rendered after that with what it renders now.
+fn variables_differ(
+    name: &str,
+    service: &Service,
+    seen: &ObservedService,
+    detail: &Detail,
+    observed: &Observed,
+    present: &Present,
+) -> bool {
+    if variables::bindings_differ(name, service, detail) {
+        return true;
+    }
+    let Some(entry) = observed.memory.applied.get(name) else {
+        // Lost memory is not a change: it is recorded, and nothing is sent.
+        return false;
+    };
+    if entry.variables != service.digest {
+        return true;
+    }
+    let (Some(before), Some(now)) = (&entry.rendered, &seen.rendered) else {
+        return false;
+    };
+    if before == now {
+        return false;
+    }
+    // Every edit moves `update_time`. A digest that changed without one is another renderer after an upgrade of Zadig.
+    let last_look = observed.memory.seen_update_time.or(entry.rendered_at);
+    last_look != Some(present.update_time)
+}
+
+fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &Catalog) {
+    let globals: BTreeSet<String> = detail.global_variables.keys().cloned().collect();
+    let mut services = BTreeMap::new();
+    for (name, service) in &desired.services {
+        if detail.services.contains_key(name) {
+            continue;
+        }
+        let problems = check_new_service(name, service, catalog, &globals);
+        if let (Some(template), true) = (catalog.templates.get(name), problems.is_empty()) {
+            services.insert(
+                name.clone(),
+                variables::declared(service, &template.variables),
+            );
+        }
+        diff.blocked.extend(problems);
+    }
+    if !services.is_empty() {
+        diff.actions.push(Action::AddServices { services });
+    }
+}
+
+/// Checks a service that is to be created or added against its template, before anything is sent.
+pub(super) fn check_new_service(
+    name: &str,
+    service: &Service,
+    catalog: &Catalog,
+    globals: &BTreeSet<String>,
+) -> Vec<Blocked> {
+    let Some(template) = catalog.templates.get(name) else {
+        return vec![Blocked::new(
+            Reason::ServiceNotFound,
+            format!("spec.services[{name}]: the project has no such service"),
+        )];
+    };
+    let mut problems = variables::check(name, &service.variables, &template.variables, globals);
+    for container in service.containers.keys() {
+        if !template.containers.contains(container) {
+            problems.push(unknown_container(name, container, &template.containers));
+        }
+    }
+    if let Some(workloads) = &template.workloads {
+        for (kind, workload) in service.workloads.keys() {
+            if !workloads.contains(&(format!("{kind:?}"), workload.clone())) {
+                problems.push(unknown_workload(name, *kind, workload, workloads));
+            }
+        }
+    }
+    problems
+}
+
+fn unknown_container(service: &str, container: &str, known: &BTreeSet<String>) -> Blocked {
+    Blocked::new(
+        Reason::ContainerNotFound,
+        format!(
+            "spec.services[{service}].containers[{container}]: the service has no such container; it has: {}",
+            join(known)
+        ),
+    )
+}
+
+fn unknown_workload(
+    service: &str,
+    kind: WorkloadKind,
+    workload: &str,
+    known: &BTreeSet<(String, String)>,
+) -> Blocked {
+    let known: Vec<String> = known
+        .iter()
+        .map(|(kind, name)| format!("{kind}/{name}"))
+        .collect();
+    Blocked::new(
+        Reason::WorkloadNotFound,
+        format!(
+            "spec.services[{service}].workloads[{kind:?}/{workload}]: the service has no such workload; it has: {}",
+            join(known)
+        ),
+    )
+}
+
+/// Images, in every workload of the service that has the container.
+///
+/// Both what runs and what Zadig records are compared; the image route repairs either (Z§19). A name that no workload has is
+/// never sent: Zadig would add a container for good (Z§14.25).
+fn images(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService, initial: bool) {
+    let Some(live) = &seen.live else { return };
+    for (container, image) in &service.containers {
+        if image.policy == FieldPolicy::OnCreate && !initial {
+            continue;
+        }
+        let holders: Vec<&LiveWorkload> = live
+            .iter()
+            .filter(|workload| workload.images.contains_key(container))
+            .collect();
+        if holders.is_empty() {
+            if !seen.images.contains_key(container) && is_complete(seen, live) {
+                let known: BTreeSet<String> = live
+                    .iter()
+                    .flat_map(|workload| workload.images.keys().cloned())
+                    .chain(seen.images.keys().cloned())
+                    .collect();
+                diff.blocked
+                    .push(unknown_container(name, container, &known));
+            }
+            // A workload that the cluster has lost is live drift, told by `health`.
+            continue;
+        }
+        let recorded = seen.images.get(container);
+        let record_differs = recorded.is_some_and(|recorded| recorded != &image.image);
+        let runs_elsewhere = holders
+            .iter()
+            .any(|w| w.images.get(container) != Some(&image.image));
+        for (index, workload) in holders.iter().enumerate() {
+            let running = workload.images.get(container);
+            let repairs_record = record_differs && !runs_elsewhere && index == 0;
+            if running != Some(&image.image) || repairs_record {
+                diff.actions.push(Action::SetImage {
+                    service: name.to_owned(),
+                    kind: workload.kind.clone(),
+                    workload: workload.name.clone(),
+                    container: container.clone(),
+                    from: if repairs_record {
+                        recorded.cloned()
+                    } else {
+                        running.cloned()
+                    },
+                    image: image.image.clone(),
+                });
+            }
+        }
+    }
+}
+
+fn replicas(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService, initial: bool) {
+    let Some(live) = &seen.live else { return };
+    for ((kind, workload), wanted) in &service.workloads {
+        if wanted.policy == FieldPolicy::OnCreate && !initial {
+            continue;
+        }
+        let found = live
+            .iter()
+            .find(|w| w.kind == format!("{kind:?}") && &w.name == workload);
+        match found.and_then(|found| found.replicas) {
+            Some(from) if from != wanted.replicas => diff.actions.push(Action::ScaleWorkload {
+                service: name.to_owned(),
+                kind: *kind,
+                workload: workload.clone(),
+                from,
+                replicas: wanted.replicas,
+            }),
+            Some(_) => {}
+            None => {
+                let known: BTreeSet<(String, String)> = seen
+                    .expected
+                    .clone()
+                    .unwrap_or_default()
+                    .into_iter()
+                    .chain(live.iter().map(|w| (w.kind.clone(), w.name.clone())))
+                    .collect();
+                if is_complete(seen, live)
+                    && !known.contains(&(format!("{kind:?}"), workload.clone()))
+                {
+                    diff.blocked
+                        .push(unknown_workload(name, *kind, workload, &known));
+                }
+            }
+        }
+    }
+}
+
+/// Whether nothing that Zadig expects is missing from the live look, so that an unknown name is a mistake and not a loss.
+fn is_complete(seen: &ObservedService, live: &[LiveWorkload]) -> bool {
+    seen.expected.as_ref().is_some_and(|expected| {
+        expected
+            .iter()
+            .all(|(kind, name)| live.iter().any(|w| &w.kind == kind && &w.name == name))
+    })
+}
+
+fn restart(diff: &mut Diff, name: &str, service: &Service, observed: &Observed) {
+    let Some(token) = &service.restart_token else {
+        return;
+    };
+    let Some(entry) = observed.memory.applied.get(name) else {
+        return;
+    };
+    if entry.restart_token.as_ref() != Some(token) {
+        diff.actions.push(Action::RestartService {
+            service: name.to_owned(),
+            token: token.clone(),
+        });
+    }
+}
+
+/// A difference that came back each time it was repaired is left to a person, with its name, instead of a loop (Z§14.4).
+fn hold_back_loops(diff: &mut Diff, observed: &Observed) {
+    let (held, actions): (Vec<Action>, Vec<Action>) = std::mem::take(&mut diff.actions)
+        .into_iter()
+        .partition(|action| observed.memory.exhausted(&action.subject()));
+    diff.actions = actions;
+    for action in held {
+        diff.block(
+            Reason::DriftDoesNotConverge,
+            format!(
+                "spec.{}: repaired {} times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation {}",
+                action.subject(),
+                super::memory::REPAIRS,
+                crate::api::RECONCILE_ANNOTATION
+            ),
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! What has to be remembered because Zadig never shows it again: ownership of services, and what was last sent.
+//!
+//! It lives in the object's status. A lost memory is not a change (design §3): what is missing is recorded, not sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::{Action, Detail, Environment};
+use crate::api::environment::{AppliedService, FieldPolicy, Ownership, OwnershipState};
+
+/// Repairs of one difference after which it is left to a person.
+pub const REPAIRS: u32 = 3;
+
+/// The remembered part of an object's status.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// Services that this object added.
+    pub services: BTreeSet<String>,
+    /// When the environment was created anew after something else had deleted it.
+    pub recreated_at: Option<Timestamp>,
+    /// By service: what was last sent. A service without an entry is one whose memory was lost.
+    pub applied: BTreeMap<String, AppliedService>,
+    /// The status that holds all this was found; without it everything above is lost, not empty.
+    pub known: bool,
+    /// By subject: how often the same difference was repaired lately. Kept in the process only.
+    pub repairs: BTreeMap<String, u32>,
+    /// When the environment's delete call was answered. Kept in the process only.
+    pub delete_sent: Option<Timestamp>,
+    /// `update_time` at the last thorough look. Kept in the process only.
+    pub seen_update_time: Option<i64>,
+    /// The environment was Ready less than a day before it disappeared.
+    pub was_ready_lately: bool,
+}
+
+impl Memory {
+    /// The memory after `action` was answered well at `now`.
+    ///
+    /// An action whose answer was lost must not be remembered: what it did is seen at the next observation.
+    pub fn sent(&mut self, action: &Action, desired: Option<&Environment>, now: Timestamp) {
+        match action {
+            Action::RecordOwnership(ownership) => self.recorded(ownership, desired),
+            Action::CreateEnvironment(create) => {
+                self.known = true;
+                if create.again {
+                    self.recreated_at = Some(now);
+                }
+                self.services = create.services.keys().cloned().collect();
+                self.applied.clear();
+                for name in create.services.keys() {
+                    self.fresh(name, desired);
+                }
+            }
+            Action::AddServices { services } => {
+                for name in services.keys() {
+                    self.services.insert(name.clone());
+                    self.fresh(name, desired);
+                }
+            }
+            Action::RemoveServices { services } => {
+                for name in services {
+                    self.services.remove(name);
+                    self.applied.remove(name);
+                }
+            }
+            Action::UpdateServices { services, .. } => {
+                for name in services.keys() {
+                    let digest = desired
+                        .and_then(|d| d.services.get(name))
+                        .and_then(|service| service.digest.clone());
+                    let entry = self.entry(name);
+                    entry.variables = digest;
+                    entry.rendered = None;
+                    entry.rendered_at = None;
+                    entry.template = None;
+                }
+            }
+            Action::PutGlobalVariables { variables, changed } => {
+                for service in changed.iter().flat_map(|key| {
+                    variables
+                        .get(key)
+                        .into_iter()
+                        .flat_map(|variable| variable.related.iter())
+                }) {
+                    if let Some(entry) = self.applied.get_mut(service) {
+                        entry.rendered = None;
+                        entry.rendered_at = None;
+                    }
+                }
+            }
+            Action::ScaleWorkload { service, .. } => {
+                // Where the number comes from a variable, Zadig rewrites the variable (Z§4.15).
+                if let Some(entry) = self.applied.get_mut(service) {
+                    entry.rendered = None;
+                    entry.rendered_at = None;
+                }
+            }
+            Action::RestartService { service, token } => {
+                self.entry(service).restart_token = Some(token.clone());
+            }
+            Action::DeleteEnvironment { .. } => self.delete_sent = Some(now),
+            Action::SetRegistry { .. } | Action::SetImage { .. } => {}
+        }
+        if !matches!(action, Action::RecordOwnership(_)) {
+            *self.repairs.entry(action.subject()).or_default() += 1;
+        }
+    }
+
+    /// The memory after the environment was seen in a state that can be changed, where `touched` services are about to be written.
+    ///
+    /// Fills what was lost or has to be taken anew after a write, and forgets what is no longer declared. `created` tells
+    /// whether this object made the environment: then the declared services that are there are taken as its own when the
+    /// memory is lost, and nothing else, so that nothing is pruned by mistake.
+    pub fn seen(
+        &mut self,
+        desired: &Environment,
+        detail: &Detail,
+        update_time: i64,
+        created: bool,
+        touched: &BTreeSet<String>,
+    ) {
+        if created && !self.known {
+            self.services = desired.services.keys().cloned().collect();
+        }
+        self.known = true;
+        self.services
+            .retain(|name| detail.services.contains_key(name));
+        self.applied
+            .retain(|name, _| desired.services.contains_key(name));
+        self.seen_update_time = Some(update_time);
+        for (name, service) in &desired.services {
+            let Some(observed) = detail.services.get(name) else {
+                continue;
+            };
+            if touched.contains(name) {
+                continue;
+            }
+            let lost = !self.applied.contains_key(name);
+            let entry = self.entry(name);
+            if lost {
+                entry.variables.clone_from(&service.digest);
+                entry.restart_token.clone_from(&service.restart_token);
+            }
+            if service.restart_token.is_none() {
+                entry.restart_token = None;
+            }
+            if service.digest.is_none() {
+                (
+                    entry.variables,
+                    entry.rendered,
+                    entry.rendered_at,
+                    entry.template,
+                ) = (None, None, None, None);
+            } else if observed.rendered.is_some() && entry.rendered != observed.rendered {
+                entry.rendered.clone_from(&observed.rendered);
+                entry.rendered_at = Some(update_time);
+            }
+            if service.digest.is_some() && entry.template.is_none() {
+                entry.template.clone_from(&observed.template_digest);
+            }
+            entry.initial = false;
+        }
+    }
+
+    /// Whether the fields with policy OnCreate of `service` still have to be set.
+    #[must_use]
+    pub fn is_initial(&self, service: &str) -> bool {
+        self.applied.get(service).is_some_and(|entry| entry.initial)
+    }
+
+    /// Whether the difference with this subject came back too often.
+    #[must_use]
+    pub fn exhausted(&self, subject: &str) -> bool {
+        self.repairs
+            .get(subject)
+            .is_some_and(|count| *count >= REPAIRS)
+    }
+
+    fn entry(&mut self, name: &str) -> &mut AppliedService {
+        self.applied
+            .entry(name.to_owned())
+            .or_insert_with(|| AppliedService {
+                name: name.to_owned(),
+                ..AppliedService::default()
+            })
+    }
+
+    /// A service that was just created from its declaration.
+    fn fresh(&mut self, name: &str, desired: Option<&Environment>) {
+        let declared = desired.and_then(|d| d.services.get(name));
+        let entry = AppliedService {
+            name: name.to_owned(),
+            variables: declared.and_then(|service| service.digest.clone()),
+            restart_token: declared.and_then(|service| service.restart_token.clone()),
+            initial: declared.is_some_and(|service| {
+                service
+                    .workloads
+                    .values()
+                    .any(|w| w.policy == FieldPolicy::OnCreate)
+                    || service
+                        .containers
+                        .values()
+                        .any(|c| c.policy == FieldPolicy::OnCreate)
+            }),
+            ..AppliedService::default()
+        };
+        self.applied.insert(name.to_owned(), entry);
+    }
+
+    fn recorded(&mut self, ownership: &Ownership, desired: Option<&Environment>) {
+        let first = !self.known;
+        self.known = true;
+        match ownership.state {
+            OwnershipState::Adopted if first => {
+                // Nothing was ever sent to what we take over: its variables cannot be told (Z§6.1), so the declared
+                // ones are sent once. The token is taken as carried out: adopting restarts nothing.
+                for (name, service) in desired.iter().flat_map(|d| d.services.iter()) {
+                    let restart_token = service.restart_token.clone();
+                    self.entry(name).restart_token = restart_token;
+                }
+            }
+            OwnershipState::Adopted | OwnershipState::Pending => {}
+            OwnershipState::Created => {
+                // The answer of the create call was lost: the environment holds what the call carried.
+                for name in desired.iter().flat_map(|d| d.services.keys()) {
+                    if !self.applied.contains_key(name) {
+                        self.services.insert(name.clone());
+                        self.fresh(name, desired);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,571 @@
+//! What is to be done about one environment: [`Desired`] and [`Observed`] in, [`Plan`] of [`Action`] out.
+//!
+//! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
+//! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`delete`] the way out, [`memory`] what has to be
+//! remembered because Zadig never shows it again, [`health`] what users see of the services.
+
+pub mod decide;
+pub mod delete;
+pub mod diff;
+pub mod health;
+pub mod memory;
+pub mod variables;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+pub use decide::plan;
+
+use super::secret::SecretText;
+use crate::api::environment::{
+    ClusterRef, Creation, Deletion, FieldPolicy, Ownership, Prune, RegistryRef, WorkloadKind,
+};
+
+/// What the object asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Desired {
+    /// An environment like this.
+    Present(Environment),
+    /// No environment: the object is being deleted.
+    Absent {
+        /// `spec.deletion`, or what the annotation says instead.
+        policy: Option<Deletion>,
+    },
+}
+
+/// An environment as declared, every string checked and every default filled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Environment {
+    /// Cluster; `None`: Zadig's local one.
+    pub cluster: Option<ClusterRef>,
+    /// Namespace.
+    pub namespace: String,
+    /// Registry; `None`: the default at creation, later left alone.
+    pub registry: Option<RegistryRef>,
+    /// Declared global variables.
+    pub global_variables: BTreeMap<String, SecretText>,
+    /// Declared services.
+    pub services: BTreeMap<String, Service>,
+    /// What to do when it exists or does not.
+    pub creation: Creation,
+    /// Which undeclared services are removed.
+    pub prune: Prune,
+}
+
+/// A service as declared.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Service {
+    /// Declared variables.
+    pub variables: BTreeMap<String, Variable>,
+    /// Keyed digest over `variables`; `None` when none are declared.
+    pub digest: Option<String>,
+    /// Declared images by container.
+    pub containers: BTreeMap<String, Image>,
+    /// Declared replicas by workload.
+    pub workloads: BTreeMap<(WorkloadKind, String), Replicas>,
+    /// Any change restarts.
+    pub restart_token: Option<String>,
+}
+
+/// The value of a declared variable.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Variable {
+    /// This text.
+    Value(SecretText),
+    /// The environment's global variable of the same key.
+    Global,
+}
+
+/// A declared image.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Image {
+    /// Image with tag or digest.
+    pub image: String,
+    /// Whether it is held or only set once.
+    pub policy: FieldPolicy,
+}
+
+/// A declared number of replicas.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Replicas {
+    /// Number of pods.
+    pub replicas: i32,
+    /// Whether it is held or only set once.
+    pub policy: FieldPolicy,
+}
+
+/// Everything the decision depends on, the time included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// The time of the observation.
+    pub now: Timestamp,
+    /// Project key and environment key.
+    pub key: EnvKey,
+    /// Identity of the Zadig that was looked at: its normalised URL.
+    pub zadig: String,
+    /// Whether the connection is the one the environment was made through.
+    pub moved: Moved,
+    /// The connection is suspended: nothing behind it is written.
+    pub connection_suspended: bool,
+    /// An older object that claims the same environment, as `namespace/name`.
+    pub rival: Option<String>,
+    /// Whose environment it is, by annotation or by status.
+    pub record: Option<Ownership>,
+    /// The environment in Zadig.
+    pub existence: Existence,
+    /// What Zadig knows besides; read only as far as the decision needs it.
+    pub catalog: Catalog,
+    /// The professional licence is known to be refused.
+    pub licence_refused: bool,
+    /// What was remembered.
+    pub memory: memory::Memory,
+    /// How long Zadig's `creating`, `updating` and `deleting` is believed.
+    pub stuck_after: Duration,
+}
+
+/// An environment's key within a Zadig.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct EnvKey {
+    /// Project key.
+    pub project: String,
+    /// Environment key.
+    pub env: String,
+}
+
+/// Whether the connection's URL still leads to the Zadig that was written to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Moved {
+    /// The recorded URL is the connection's.
+    No,
+    /// Another URL, but every owned environment is found there as recorded.
+    SameZadig,
+    /// Another URL, and some owned environment is not found there as recorded.
+    DifferentZadig,
+}
+
+/// Whether the environment exists. Doubt is not a value here: it is an error of the observation.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Existence {
+    /// It does not.
+    Absent {
+        /// Seen in two lists some seconds apart, not in one only (design §2, rule 5).
+        confirmed: bool,
+    },
+    /// It does.
+    Present(Box<Present>),
+}
+
+/// An environment as Zadig reports it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Present {
+    /// Zadig's word for it (Z§5.1).
+    pub status: EnvStatus,
+    /// Since when it has that status, as far as we saw.
+    pub since: Timestamp,
+    /// Zadig's id of its cluster.
+    pub cluster_id: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Zadig's `update_time`, seconds.
+    pub update_time: i64,
+    /// Other environments in the same cluster and namespace.
+    pub neighbours: Vec<String>,
+    /// The thorough look; `None` while the environment cannot be changed.
+    pub detail: Option<Detail>,
+}
+
+/// Zadig's word for an environment (Z§5.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum EnvStatus {
+    /// Being created.
+    Creating,
+    /// Being updated.
+    Updating,
+    /// Being deleted.
+    Deleting,
+    /// The last operation ended well.
+    Success,
+    /// The last operation failed.
+    Failed,
+    /// Initial word of environments that Zadig did not create.
+    Unstable,
+    /// Put to sleep by somebody.
+    Sleeping,
+    /// Anything else.
+    Other(String),
+}
+
+impl EnvStatus {
+    /// Zadig's word as it is shown in status.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Creating => "creating",
+            Self::Updating => "updating",
+            Self::Deleting => "deleting",
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Unstable => "unstable",
+            Self::Sleeping => "sleeping",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// The thorough look at an environment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Detail {
+    /// Registry id as stored (Z§6.1).
+    pub registry_id: String,
+    /// Global variables as stored.
+    pub global_variables: BTreeMap<String, GlobalVariable>,
+    /// Services as recorded.
+    pub services: BTreeMap<String, ObservedService>,
+}
+
+/// A global variable as stored in the environment: every field, because writing replaces every field (Z§4.13).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GlobalVariable {
+    /// Value, untyped.
+    pub value: Value,
+    /// `string`, `bool`, `enum` or `yaml`.
+    pub kind: String,
+    /// Options of an enum.
+    pub options: Vec<String>,
+    /// Description.
+    pub description: String,
+    /// Services that are bound to it.
+    pub related: BTreeSet<String>,
+}
+
+/// A service as Zadig records it, and as far as it was looked at, as it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ObservedService {
+    /// Zadig's word for it (Z§5.3).
+    pub status: String,
+    /// Recorded images by container; empty after a failed create (Z§4.2).
+    pub images: BTreeMap<String, String>,
+    /// Variables of the newest template (Z§4.2: template defaults, not the environment's values).
+    pub template: Vec<TemplateVariable>,
+    /// Keyed digest of the rendered documents without images and replicas.
+    pub rendered: Option<String>,
+    /// Keyed digest of the newest template's text.
+    pub template_digest: Option<String>,
+    /// Workloads that the rendered documents hold.
+    pub expected: Option<BTreeSet<(String, String)>>,
+    /// The live look.
+    pub live: Option<Vec<LiveWorkload>>,
+}
+
+/// A workload as it is in the cluster (Z§4.3).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LiveWorkload {
+    /// `Deployment`, `StatefulSet`, `CronJob` or another kind.
+    pub kind: String,
+    /// Name.
+    pub name: String,
+    /// Replicas of its spec; `None` for a `CronJob`.
+    pub replicas: Option<i32>,
+    /// Pods that are ready.
+    pub ready: i32,
+    /// Images of its spec by container.
+    pub images: BTreeMap<String, String>,
+    /// When its newest pod was made, Unix seconds.
+    pub newest_pod: Option<i64>,
+}
+
+/// A variable that a service's template declares.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TemplateVariable {
+    /// Key.
+    pub key: String,
+    /// `string`, `bool`, `enum` or `yaml`.
+    pub kind: String,
+    /// Options of an enum.
+    pub options: Vec<String>,
+}
+
+/// What Zadig knows besides the environment; each part is read only when the decision needs it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Catalog {
+    /// Clusters.
+    pub clusters: Vec<Cluster>,
+    /// Registries.
+    pub registries: Vec<Registry>,
+    /// Templates of services that are to be added; a name that is asked for and absent here does not exist in the project.
+    pub templates: BTreeMap<String, Template>,
+    /// Global variables that the project declares.
+    pub global_variables: Vec<TemplateVariable>,
+}
+
+/// A cluster that Zadig knows (Z§15).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Cluster {
+    /// Id.
+    pub id: String,
+    /// Name.
+    pub name: String,
+    /// Zadig's own cluster.
+    pub local: bool,
+}
+
+/// A registry that Zadig knows (Z§15).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Registry {
+    /// Id.
+    pub id: String,
+    /// Address with scheme.
+    pub address: String,
+    /// Namespace within the registry.
+    pub namespace: String,
+    /// The one that is taken when none is named.
+    pub is_default: bool,
+}
+
+/// The newest revision of a service's template (Z§15).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Template {
+    /// Declared variables.
+    pub variables: Vec<TemplateVariable>,
+    /// Containers.
+    pub containers: BTreeSet<String>,
+    /// Workloads, where the text can be read without rendering it.
+    pub workloads: Option<BTreeSet<(String, String)>>,
+    /// Keyed digest of the text.
+    pub digest: String,
+}
+
+/// One call, with everything it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Write on the object whose environment this is (Kubernetes, not Zadig).
+    RecordOwnership(Ownership),
+    /// Create the environment with all that is declared (#11).
+    CreateEnvironment(Box<CreateEnvironment>),
+    /// Change the registry (#13).
+    SetRegistry {
+        /// Registry id, taken from Zadig's list.
+        registry_id: String,
+    },
+    /// Replace the global variables by the full observed set with ours merged in (#25).
+    PutGlobalVariables {
+        /// The full set.
+        variables: BTreeMap<String, GlobalVariable>,
+        /// Keys that change.
+        changed: BTreeSet<String>,
+    },
+    /// Remove services with their resources (#21).
+    RemoveServices {
+        /// Names.
+        services: BTreeSet<String>,
+    },
+    /// Send variables of services that are there; also moves them to the newest template (#19).
+    UpdateServices {
+        /// By service: the complete list.
+        services: BTreeMap<String, Vec<VariableValue>>,
+        /// Services whose template changed since our last write.
+        upgrades: BTreeSet<String>,
+    },
+    /// Add services (#17).
+    AddServices {
+        /// By service: the declared variables.
+        services: BTreeMap<String, Vec<VariableValue>>,
+    },
+    /// Set the image of one container of one workload (#40-#42).
+    SetImage {
+        /// Service.
+        service: String,
+        /// `Deployment`, `StatefulSet` or `CronJob`.
+        kind: String,
+        /// Workload.
+        workload: String,
+        /// Container.
+        container: String,
+        /// What runs now, where it is known.
+        from: Option<String>,
+        /// What is to run.
+        image: String,
+    },
+    /// Set the replicas of one workload (#37).
+    ScaleWorkload {
+        /// Service.
+        service: String,
+        /// Kind.
+        kind: WorkloadKind,
+        /// Workload.
+        workload: String,
+        /// What the cluster has now.
+        from: i32,
+        /// What it is to have.
+        replicas: i32,
+    },
+    /// Restart one service (#38).
+    RestartService {
+        /// Service.
+        service: String,
+        /// The token that asks for it.
+        token: String,
+    },
+    /// Delete the environment (#15).
+    DeleteEnvironment {
+        /// Let the workloads and the namespace live on.
+        keep_resources: bool,
+    },
+}
+
+/// The one call that makes an environment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CreateEnvironment {
+    /// Cluster id.
+    pub cluster_id: String,
+    /// Namespace.
+    pub namespace: String,
+    /// Registry id.
+    pub registry_id: String,
+    /// Declared global variables.
+    pub global_variables: BTreeMap<String, SecretText>,
+    /// Declared services: variables and images.
+    pub services: BTreeMap<String, (Vec<VariableValue>, BTreeMap<String, String>)>,
+    /// It is created for the second time: something else had deleted it.
+    pub again: bool,
+}
+
+/// A variable as it is sent for a service.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct VariableValue {
+    /// Key.
+    pub key: String,
+    /// Type of the template's variable: Zadig takes the value only when it is named (Z§4.11).
+    pub kind: String,
+    /// The value, or the binding to the global variable.
+    pub value: Variable,
+}
+
+impl Action {
+    /// Whether Zadig goes on working after the answer, so that nothing else may be sent (Z§3, mode A).
+    #[must_use]
+    pub fn continues(&self) -> bool {
+        match self {
+            Self::CreateEnvironment(_)
+            | Self::PutGlobalVariables { .. }
+            | Self::UpdateServices { .. }
+            | Self::AddServices { .. }
+            | Self::DeleteEnvironment { .. } => true,
+            Self::RecordOwnership(_)
+            | Self::SetRegistry { .. }
+            | Self::RemoveServices { .. }
+            | Self::SetImage { .. }
+            | Self::ScaleWorkload { .. }
+            | Self::RestartService { .. } => false,
+        }
+    }
+
+    /// What the action is about, without its value: the same difference has the same subject.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match self {
+            Self::RecordOwnership(_) => "ownership".to_owned(),
+            Self::CreateEnvironment(_) => "environment".to_owned(),
+            Self::SetRegistry { .. } => "registry".to_owned(),
+            Self::PutGlobalVariables { changed, .. } => {
+                format!("globalVariables[{}]", join(changed))
+            }
+            Self::RemoveServices { services } => format!("services[{}] removed", join(services)),
+            Self::UpdateServices { services, .. } => {
+                format!("services[{}].variables", join(services.keys()))
+            }
+            Self::AddServices { services } => format!("services[{}]", join(services.keys())),
+            Self::SetImage {
+                service,
+                kind,
+                workload,
+                container,
+                ..
+            } => {
+                format!("services[{service}].containers[{container}].image in {kind}/{workload}")
+            }
+            Self::ScaleWorkload {
+                service,
+                kind,
+                workload,
+                ..
+            } => {
+                format!("services[{service}].workloads[{kind:?}/{workload}].replicas")
+            }
+            Self::RestartService { service, .. } => format!("services[{service}].restartToken"),
+            Self::DeleteEnvironment { .. } => "environment deleted".to_owned(),
+        }
+    }
+
+    /// The action in one line for status, events and logs: never a value that may be a secret.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::RecordOwnership(ownership) => {
+                format!("record the environment as {:?}", ownership.state).to_lowercase()
+            }
+            Self::CreateEnvironment(create) => format!(
+                "create the environment in namespace {} with {} services",
+                create.namespace,
+                create.services.len()
+            ),
+            Self::SetRegistry { registry_id } => format!("set the registry to {registry_id}"),
+            Self::PutGlobalVariables { changed, .. } => {
+                format!("set global variables {}", join(changed))
+            }
+            Self::RemoveServices { services } => format!("remove services {}", join(services)),
+            Self::UpdateServices { services, upgrades } => {
+                let mut text = format!("set variables of {}", join(services.keys()));
+                if !upgrades.is_empty() {
+                    text.push_str(&format!(
+                        "; also upgrades the template of {}",
+                        join(upgrades)
+                    ));
+                }
+                text
+            }
+            Self::AddServices { services } => format!("add services {}", join(services.keys())),
+            Self::SetImage {
+                workload,
+                container,
+                from,
+                image,
+                ..
+            } => match from {
+                Some(from) => format!("set image {workload}/{container} {from} → {image}"),
+                None => format!("set image {workload}/{container} → {image}"),
+            },
+            Self::ScaleWorkload {
+                kind,
+                workload,
+                from,
+                replicas,
+                ..
+            } => {
+                format!("scale {kind:?}/{workload} {from} → {replicas}")
+            }
+            Self::RestartService { service, .. } => format!("restart {service}"),
+            Self::DeleteEnvironment {
+                keep_resources: false,
+            } => "delete the environment".to_owned(),
+            Self::DeleteEnvironment {
+                keep_resources: true,
+            } => "take the environment out of Zadig, its workloads stay".to_owned(),
+        }
+    }
+}
+
+/// Names in one line, the first few of many.
+pub(crate) fn join<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 8;
+    let names: Vec<T> = names.into_iter().collect();
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
+    let mut text = shown.join(", ");
+    if names.len() > SHOWN {
+        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    text
+}
