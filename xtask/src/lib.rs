@@ -1,0 +1,8 @@
+//! What the commands of `cargo xtask` and the cluster tests share: a real Kubernetes control plane and the places on disk.
+//!
+//! It runs the operator and the simulator as programs and depends on neither crate, so that both can depend on it in tests.
+
+pub mod console;
+pub mod controlplane;
+pub mod paths;
+pub mod supervise;
