@@ -1,0 +1,83 @@
+//! How other cargo commands are run from here.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use xtask::console::took;
+use xtask::paths;
+
+/// A cargo command in the workspace.
+///
+/// What cargo told us about the package `xtask` is taken out of its environment: build scripts that look at these
+/// variables would otherwise run again, with all that depends on them, at each change between `cargo test` and
+/// `cargo xtask test`.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(args).current_dir(paths::workspace());
+    for (name, _) in env::vars_os() {
+        let shown = name.to_string_lossy();
+        let told = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ];
+        if told.iter().any(|prefix| shown.starts_with(prefix)) || shown == "CARGO_PRIMARY_PACKAGE" {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+/// Runs a command, its output going where ours goes.
+pub(crate) fn run(mut command: Command) -> Result<()> {
+    let shown = shown(&command);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {shown}"))?;
+    if !status.success() {
+        bail!("`{shown}` failed ({status})");
+    }
+    Ok(())
+}
+
+/// Builds every program of the workspace and says where one of them is.
+pub(crate) fn build_programs() -> Result<Programs> {
+    let started = std::time::Instant::now();
+    eprintln!("Building the operator and the simulator ...");
+    run(cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
+    eprintln!(
+        "Building the operator and the simulator: done in {}",
+        took(started.elapsed())
+    );
+    let dir = paths::target().join("debug");
+    Ok(Programs {
+        operator: dir.join("zadig-operator"),
+        simulator: dir.join("zadig-sim"),
+    })
+}
+
+/// The programs that are run beside us.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) operator: PathBuf,
+    pub(crate) simulator: PathBuf,
+}
+
+fn shown(command: &Command) -> String {
+    let program = PathBuf::from(command.get_program());
+    let name = program
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let args = command
+        .get_args()
+        .map(|arg| arg.to_string_lossy().into_owned());
+    std::iter::once(name)
+        .chain(args)
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,230 @@
+//! `cargo xtask test`: everything CI checks, in the order that fails soonest. Nothing in CI is spelled anywhere else.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use comfy_table::{Table, presets};
+use serde::Deserialize;
+use xtask::console::took;
+use xtask::{controlplane, paths};
+
+use crate::cargo::{cargo, run};
+use crate::generate;
+
+/// The target whose tests need a control plane.
+const CLUSTER_TARGET: &str = "cluster";
+
+/// Which of the checks to run.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Leave out what needs a control plane or another tool: cluster, deny
+    #[arg(long)]
+    fast: bool,
+    /// Run this step alone (may be given more than once)
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Rewrite stale generated files instead of failing
+    #[arg(long)]
+    fix: bool,
+}
+
+/// One check of CI.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Step {
+    /// cargo fmt --check
+    Format,
+    /// clippy with warnings denied, on every target
+    Clippy,
+    /// rustdoc with warnings denied
+    Doc,
+    /// unit, property, contract and simulator tests
+    Test,
+    /// files that are made from code are up to date
+    Generated,
+    /// licences, sources and duplicates of dependencies; advisories where their database can be reached
+    Deny,
+    /// the control plane's programs are there, built if need be
+    Controlplane,
+    /// tests against a real API server and the simulator (or ZADIG_URL)
+    Cluster,
+}
+
+impl Step {
+    const NEEDS_MORE: [Self; 3] = [Self::Deny, Self::Controlplane, Self::Cluster];
+
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    fn run(self, options: &Options) -> Result<Outcome> {
+        match self {
+            Self::Format => run(cargo(&["fmt", "--all", "--check"]))?,
+            Self::Clippy => run(cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]))?,
+            Self::Doc => {
+                let mut command = cargo(&["doc", "--workspace", "--no-deps"]);
+                command.env("RUSTDOCFLAGS", "-D warnings");
+                run(command)?;
+            }
+            Self::Test => {
+                let mut command = cargo(&["test", "--workspace", "--lib", "--bins", "--examples"]);
+                for target in test_targets()?
+                    .iter()
+                    .filter(|name| *name != CLUSTER_TARGET)
+                {
+                    command.args(["--test", target]);
+                }
+                run(command)?;
+                run(cargo(&["test", "--workspace", "--doc"]))?;
+            }
+            Self::Generated if options.fix => generate::write()?,
+            Self::Generated => generate::check()?,
+            Self::Deny => return deny(),
+            Self::Controlplane => {
+                let found = controlplane::find()?;
+                println!("{}", found.apiserver.display());
+            }
+            Self::Cluster => run(cargo(&["test", "--workspace", "--test", CLUSTER_TARGET]))?,
+        }
+        Ok(Outcome::Passed)
+    }
+}
+
+enum Outcome {
+    Passed,
+    PassedWithout(&'static str),
+}
+
+/// Runs the steps and stops at the first that fails; a table at the end says how far it came.
+pub(crate) fn all(options: &Options) -> Result<()> {
+    let steps: Vec<Step> = Step::value_variants()
+        .iter()
+        .copied()
+        .filter(|step| options.only.is_empty() || options.only.contains(step))
+        .filter(|step| !options.fast || !Step::NEEDS_MORE.contains(step))
+        .collect();
+    let started = Instant::now();
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut failure = None;
+    for step in &steps {
+        let name = step.name();
+        if failure.is_some() {
+            table.add_row([name, "not run".to_owned(), String::new()]);
+            continue;
+        }
+        eprintln!("\n=== {name}");
+        let begun = Instant::now();
+        let outcome = step.run(options);
+        let time = took(begun.elapsed());
+        let word = match &outcome {
+            Ok(Outcome::Passed) => "ok".to_owned(),
+            Ok(Outcome::PassedWithout(what)) => format!("ok, but {what}"),
+            Err(_) => "FAILED".to_owned(),
+        };
+        eprintln!("=== {name}: {word} ({time})");
+        table.add_row([name, word, time]);
+        failure = outcome
+            .err()
+            .map(|error| error.context(format!("step {}", step.name())));
+    }
+    eprintln!("\n{table}\n\ntotal {}", took(round(started.elapsed())));
+    failure.map_or(Ok(()), Err)
+}
+
+fn round(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Names of the integration tests of all members.
+fn test_targets() -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        targets: Vec<Target>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        kind: Vec<String>,
+        name: String,
+    }
+    let output = cargo(&["metadata", "--no-deps", "--format-version", "1"])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("cannot run cargo metadata")?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout)?;
+    let targets = metadata
+        .packages
+        .into_iter()
+        .flat_map(|package| package.targets);
+    let mut names: Vec<String> = targets
+        .filter(|target| target.kind.iter().any(|kind| kind == "test"))
+        .map(|target| target.name)
+        .collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+fn deny() -> Result<Outcome> {
+    let program = cargo_deny()?;
+    let deny = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(args).current_dir(paths::workspace());
+        command
+    };
+    run(deny(&["check", "bans", "licenses", "sources"]))?;
+    // The database is a git repository that is not reachable from everywhere; being offline is no fault of the code.
+    let fetched = deny(&["fetch", "db"])
+        .output()
+        .context("cannot run cargo-deny")?;
+    if fetched.status.success() {
+        run(deny(&["check", "--disable-fetch", "advisories"]))?;
+        Ok(Outcome::Passed)
+    } else {
+        eprintln!("advisories: SKIPPED, their database cannot be fetched from here");
+        Ok(Outcome::PassedWithout(
+            "advisories were skipped: no access to their database",
+        ))
+    }
+}
+
+/// cargo-deny from PATH, from our cache, or installed there.
+fn cargo_deny() -> Result<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let name = "cargo-deny";
+    let tools = paths::cache()?.join("tools");
+    let cached = tools.join("bin").join(name);
+    let mut candidates = env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .chain([cached.clone()]);
+    if let Some(found) = candidates.find(|path| path.is_file()) {
+        return Ok(found);
+    }
+    eprintln!("Installing cargo-deny, once.");
+    // Optimised code would take three times as long to build and save a second at each run.
+    let mut install = cargo(&["install", "--debug", "--locked", name, "--root"]);
+    install.arg(&tools);
+    // Its dependencies are not ours; mixing them would grow our target directory.
+    install.env("CARGO_TARGET_DIR", paths::target().join("tools"));
+    run(install)?;
+    if !cached.is_file() {
+        bail!("cargo install put no {name} into {}", tools.display());
+    }
+    Ok(cached)
+}
