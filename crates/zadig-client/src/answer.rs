@@ -107,12 +107,17 @@ impl Answer {
             Shape::Coded | Shape::Wrapped => text("message"),
             Shape::Mfa | Shape::Empty | Shape::Route | Shape::Foreign => String::new(),
         };
+        let extra = match fields.and_then(|mut fields| fields.remove("extra")) {
+            Some(serde_json::Value::Object(extra)) if shape == Shape::Coded => extra,
+            _ => serde_json::Map::new(),
+        };
         Refusal {
             status: self.status.as_u16(),
             shape,
             code,
             message,
             description,
+            extra,
             retry_after: self.retry_after(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::client::Client;
@@ -26,7 +26,7 @@ const PAGE_SIZE: u32 = 200;
 const MAX_PAGES: u32 = 100;
 
 /// A page of projects.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectPage {
     /// How many there are in all.
     #[serde(default, deserialize_with = "or_default")]
@@ -37,7 +37,7 @@ pub struct ProjectPage {
 }
 
 /// A project in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// The identifier.
     pub project_key: String,
@@ -53,7 +53,7 @@ pub struct Project {
 }
 
 /// A project in full.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProjectDetail {
     /// The identifier.
     pub project_key: String,
@@ -72,7 +72,7 @@ pub struct ProjectDetail {
 }
 
 /// The global variables that a project declares, with defaults.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DeclaredVariables {
     #[serde(default, deserialize_with = "or_default")]
     variables: Vec<TemplateVariable>,
@@ -92,7 +92,7 @@ impl DeclaredVariables {
 }
 
 /// A cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cluster {
     /// The identifier.
     pub cluster_id: String,
@@ -114,7 +114,7 @@ pub struct Cluster {
 }
 
 /// An image registry.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
     /// The identifier.
     pub registry_id: String,
@@ -136,7 +136,7 @@ pub struct Registry {
 }
 
 /// A service template in a list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateSummary {
     /// The service.
     pub service_name: String,
@@ -152,7 +152,7 @@ pub struct TemplateSummary {
 }
 
 /// A container in a template.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateContainer {
     /// Its name.
     pub name: String,
@@ -165,7 +165,7 @@ pub struct TemplateContainer {
 }
 
 /// A service template: its newest text and the defaults of its variables. Its revision is not told.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceTemplate {
     /// The service.
     pub service_name: String,
@@ -211,7 +211,7 @@ impl fmt::Debug for ServiceTemplate {
 }
 
 /// A page of the log of operations.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationLogPage {
     /// The entries of this page.
     #[serde(default, rename = "operation_logs", deserialize_with = "or_default")]
@@ -222,7 +222,7 @@ pub struct OperationLogPage {
 }
 
 /// Who did what. The request body, which holds Secrets in clear text (Z§3), is left out on purpose.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationLog {
     /// Who.
     #[serde(default, deserialize_with = "or_default")]

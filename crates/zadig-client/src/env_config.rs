@@ -69,7 +69,7 @@ impl fmt::Debug for NewEnvConfig {
 }
 
 /// An object in a list: `OpenAPIEnvCfgBrief` of 4.2.1. Here `env_name` is the key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvConfigSummary {
     /// Its name.
     pub name: String,
@@ -91,7 +91,7 @@ pub struct EnvConfigSummary {
 }
 
 /// An object as the cluster has it: one of the four details of Z§4.14.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvConfigDetail {
     /// Its name.
     pub name: String,
@@ -119,6 +119,33 @@ pub struct EnvConfigDetail {
     /// Where in Git it comes from, if it does.
     #[serde(default)]
     pub source_detail: Option<SourceDetail>,
+    /// PVC: its phase.
+    #[serde(default, deserialize_with = "or_default")]
+    pub status: String,
+    /// PVC: its volume.
+    #[serde(default, deserialize_with = "or_default")]
+    pub volume: String,
+    /// PVC: joined with commas.
+    #[serde(default, deserialize_with = "or_default")]
+    pub access_modes: String,
+    /// PVC: its class.
+    #[serde(default, deserialize_with = "or_default")]
+    pub storage_class: String,
+    /// PVC: its size.
+    #[serde(default, deserialize_with = "or_default")]
+    pub capacity: String,
+    /// Ingress: its hosts, joined with commas.
+    #[serde(default, deserialize_with = "or_default")]
+    pub host_info: String,
+    /// Ingress: its addresses, joined with commas.
+    #[serde(default, deserialize_with = "or_default")]
+    pub address: String,
+    /// Ingress: its ports, joined with commas.
+    #[serde(default, deserialize_with = "or_default")]
+    pub ports: String,
+    /// Ingress: what is wrong with it.
+    #[serde(default, deserialize_with = "or_default")]
+    pub error_reason: String,
 }
 
 impl fmt::Debug for EnvConfigDetail {
@@ -134,7 +161,7 @@ impl fmt::Debug for EnvConfigDetail {
 }
 
 /// The source in Git of an object (Z§4.14).
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceDetail {
     /// The repository.
     #[serde(default)]

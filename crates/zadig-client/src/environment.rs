@@ -68,7 +68,7 @@ open_words! {
 }
 
 /// One environment in a list: `OpenAPIListEnvBrief` of 4.2.1 (Z§4.1).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvironmentSummary {
     /// The identifier.
     pub env_key: String,
@@ -95,7 +95,7 @@ pub struct EnvironmentSummary {
 }
 
 /// One environment in full: `OpenAPIEnvDetail` of 4.2.1 (Z§4.2).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnvironmentDetail {
     /// The project.
     pub project_key: String,
@@ -127,7 +127,7 @@ pub struct EnvironmentDetail {
 }
 
 /// One service in an environment's detail: `OpenAPIServiceDetail` of 4.2.1 (Z§4.2).
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceDetail {
     /// Its name.
     pub service_name: String,

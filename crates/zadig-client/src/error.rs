@@ -20,10 +20,8 @@ const MAX_TEXT: usize = 512;
 ///
 /// Its text names the operation and the path, is bounded, and holds no token. It does not repeat its
 /// [source](StdError::source).
-#[derive(Debug)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
 struct Inner {
     route: Option<&'static Route>,
     path: String,
@@ -84,6 +82,9 @@ pub struct Refusal {
     pub message: String,
     /// Zadig's explanation, bounded. It may belong to another caller's call (Z§2.2, 5).
     pub description: String,
+    /// Zadig's details, an object that is usually empty. Removing a service that sub-environments
+    /// still have says which they are (Z§4.12).
+    pub extra: serde_json::Map<String, serde_json::Value>,
     /// How long the server asks to wait, if it does.
     pub retry_after: Option<Duration>,
 }
@@ -365,6 +366,16 @@ impl Error {
             _ => {}
         }
         self
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("operation", &self.operation())
+            .field("path", &self.path())
+            .field("kind", &self.0.kind)
+            .finish()
     }
 }
 

@@ -114,7 +114,7 @@ pub struct ValuesFromGit {
 }
 
 /// What #52 says of the environment (Z§5.4). Its words differ from those of the list.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelmOutcome {
     /// The environment. Zadig writes `env_name` and means the key.
     #[serde(rename = "env_name")]

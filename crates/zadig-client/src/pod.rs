@@ -1,7 +1,7 @@
 //! Pods of a service: routes that Zadig has from 4.3 on (Z§12). On 4.2 each call fails as
 //! [`NotFoundRoute`](crate::ErrorClass::NotFoundRoute), which tells the two apart.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::client::Client;
@@ -10,7 +10,7 @@ use crate::scope::{self, Scope};
 use crate::wire::or_default;
 
 /// The pods of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePods {
     /// The service.
     pub service_name: String,
@@ -20,7 +20,7 @@ pub struct ServicePods {
 }
 
 /// One pod of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PodSummary {
     /// Its name.
     pub pod_name: String,

@@ -16,7 +16,7 @@ use crate::workload::WorkloadKind;
 /// A service as the cluster has it now: `OpenAPIGetServiceResponse` of 4.2.1 (Z§4.3).
 ///
 /// A service that is not in the environment looks like one without workloads.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveService {
     /// Its name.
     pub service_name: String,
@@ -44,7 +44,7 @@ pub struct LiveService {
 }
 
 /// A Deployment or the like, with its pods.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workload {
     /// Its name.
     pub name: String,
@@ -63,7 +63,7 @@ pub struct Workload {
 }
 
 /// A container's image in a pod template.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerImage {
     /// The container.
     pub name: String,
@@ -76,7 +76,7 @@ pub struct ContainerImage {
 }
 
 /// A pod.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pod {
     /// Its name.
     pub name: String,
@@ -119,7 +119,7 @@ pub struct Pod {
 }
 
 /// A container of a pod.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerState {
     /// Its name.
     pub name: String,
@@ -153,7 +153,7 @@ pub struct ContainerState {
 }
 
 /// A container's port.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Port {
     /// Its name.
@@ -167,7 +167,7 @@ pub struct Port {
 }
 
 /// An Ingress.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingress {
     /// Its name.
     pub name: String,
@@ -183,7 +183,7 @@ pub struct Ingress {
 }
 
 /// A host of an Ingress.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostInfo {
     /// The host.
     #[serde(default, deserialize_with = "or_default")]
@@ -194,7 +194,7 @@ pub struct HostInfo {
 }
 
 /// A path of an Ingress.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
     /// The path.
     #[serde(default, deserialize_with = "or_default")]
@@ -211,7 +211,7 @@ pub struct Backend {
 }
 
 /// A Kubernetes Service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceEndpoint {
     /// Its name.
     pub name: String,
@@ -224,7 +224,7 @@ pub struct ServiceEndpoint {
 }
 
 /// A port of a Kubernetes Service.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The Service.
     #[serde(default, deserialize_with = "or_default")]
@@ -238,7 +238,7 @@ pub struct Endpoint {
 }
 
 /// A CronJob.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CronJob {
     /// Its name.
     pub name: String,

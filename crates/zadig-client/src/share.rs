@@ -28,7 +28,7 @@ impl ShareOperation {
 }
 
 /// How far sharing is (Z§4.19).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShareReadiness {
     /// Whether it is done.
     pub is_ready: bool,
@@ -38,7 +38,7 @@ pub struct ShareReadiness {
 }
 
 /// The parts of [`ShareReadiness`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "the wire's own form")]
 pub struct ShareChecks {

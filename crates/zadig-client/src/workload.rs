@@ -82,7 +82,7 @@ pub struct Scale {
 }
 
 /// A Kubernetes event (Z§4.18).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// Why, in one word.
     #[serde(default, deserialize_with = "or_default")]
