@@ -10,6 +10,7 @@
     reason = "a test's helpers fail by panicking"
 )]
 
+mod catalogue;
 mod dispatch;
 mod limit;
 mod recorded;
