@@ -1,4 +1,4 @@
-//! Sends a request and reads the answer; every call of every file goes through [`Client::run`].
+//! Sends a request and reads the answer; every call of every file goes through [`Client::governed`].
 //!
 //! Here are the bounds: time, body size, redirects, repetition of reads, turns at the governor. What
 //! a call means is elsewhere. A call that changes something is sent once, whatever happens.
@@ -17,8 +17,10 @@ use url::Url;
 
 use crate::answer::Answer;
 use crate::call::Call;
+use crate::class::ErrorClass;
 use crate::config::{Config, Timeouts};
-use crate::error::{Error, ErrorClass, Kind};
+use crate::connect::http_client;
+use crate::error::{Error, Kind};
 use crate::limit::{Governor, Permit, Verdict};
 use crate::observer::Observer;
 use crate::routes::{Effect, Route};
@@ -419,47 +421,4 @@ fn authorization(token: &Token) -> Result<HeaderValue, Error> {
     token
         .authorization()
         .map_err(|error| Error::config("the token cannot be sent", Some(Box::new(error))))
-}
-
-fn http_client(config: &Config) -> Result<reqwest::Client, Error> {
-    // reqwest takes the provider of the process. Somebody else may have installed it before, or at
-    // this moment: then theirs is as good.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
-    let certificates = certificates(&config.ca_pem)?;
-    let builder = || {
-        reqwest::Client::builder()
-            .user_agent(config.user_agent.as_str())
-            .connect_timeout(config.timeouts.connect)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .tcp_keepalive(Duration::from_secs(30))
-    };
-    let built = match builder().tls_certs_merge(certificates.clone()).build() {
-        // A bare image has no platform roots, and plain HTTP needs none.
-        Err(_) if config.base_url.scheme() == "http" => {
-            builder().tls_certs_only(certificates).build()
-        }
-        built => built,
-    };
-    built.map_err(|error| {
-        Error::config(
-            "the http client cannot be built",
-            Some(Box::new(error.without_url())),
-        )
-    })
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<reqwest::Certificate>, Error> {
-    let certificates = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| {
-        Error::config(
-            "the ca certificates are not valid pem",
-            Some(Box::new(error)),
-        )
-    })?;
-    if certificates.is_empty() && !pem.trim_ascii().is_empty() {
-        return Err(Error::config("the ca bundle holds no certificate", None));
-    }
-    Ok(certificates)
 }

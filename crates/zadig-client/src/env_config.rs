@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::client::Client;
-use crate::environment::GitSource;
 use crate::error::{Error, Kind};
+use crate::new_environment::GitSource;
 use crate::scope::{self, Scope};
 use crate::wire::or_default;
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::Call;
 use crate::client::Client;
-use crate::environment::SubEnvironment;
 use crate::error::Error;
+use crate::new_environment::SubEnvironment;
 use crate::scope::{Scope, row};
 use crate::wire::or_default;
 

@@ -26,14 +26,17 @@
 mod answer;
 mod call;
 mod catalogue;
+mod class;
 mod client;
 mod config;
+mod connect;
 mod env_config;
 mod environment;
 mod error;
 mod helm;
 mod image;
 pub mod limit;
+mod new_environment;
 mod observer;
 mod pod;
 mod pod_log;
@@ -50,19 +53,22 @@ pub use catalogue::{
     Cluster, DeclaredVariables, OperationLog, OperationLogPage, Project, ProjectDetail,
     ProjectPage, Registry, ServiceTemplate, TemplateContainer, TemplateSummary,
 };
+pub use class::ErrorClass;
 pub use client::Client;
 pub use config::{Config, Timeouts};
 pub use env_config::{
     EnvConfigDetail, EnvConfigKind, EnvConfigSummary, NewEnvConfig, SourceDetail,
 };
 pub use environment::{
-    Container, CreateEnvironment, EditEnvironment, EnvironmentDetail, EnvironmentStatus,
-    EnvironmentSummary, GitSource, ImagePath, InitialEnvConfig, NewGlobalVariable, NewService,
-    Resources, ServiceDetail, ServiceStatus, SubEnvironment,
+    Container, EditEnvironment, EnvironmentDetail, EnvironmentStatus, EnvironmentSummary,
+    ImagePath, Resources, ServiceDetail, ServiceStatus,
 };
-pub use error::{Error, ErrorClass, Kind, Refusal, Shape};
+pub use error::{Error, Kind, Refusal, Shape};
 pub use helm::{CreateHelmEnvironment, HelmOutcome, HelmService, OverrideValue, ValuesFromGit};
 pub use image::UpdateImage;
+pub use new_environment::{
+    CreateEnvironment, GitSource, InitialEnvConfig, NewGlobalVariable, NewService, SubEnvironment,
+};
 pub use observer::Observer;
 pub use pod::{PodSummary, ServicePods};
 pub use pod_log::{LogRequest, PodLog};
