@@ -43,16 +43,33 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Builds every program of the workspace and says where one of them is.
-pub(crate) fn build_programs() -> Result<Programs> {
+/// How programs are compiled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Profile {
+    /// As tests are: quickly.
+    Dev,
+    /// As they are released.
+    Release,
+}
+
+/// Builds the programs of the workspace and says where they are.
+pub(crate) fn build_programs(profile: Profile) -> Result<Programs> {
     let started = std::time::Instant::now();
     eprintln!("Building the operator and the simulator ...");
-    run(cargo(&["build", "--workspace", "--bins", "--quiet"]))?;
+    let mut command = cargo(&["build", "--workspace", "--bins", "--quiet"]);
+    let dir = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            command.arg("--release");
+            "release"
+        }
+    };
+    run(command)?;
     eprintln!(
         "Building the operator and the simulator: done in {}",
         took(started.elapsed())
     );
-    let dir = paths::target().join("debug");
+    let dir = paths::target().join(dir);
     Ok(Programs {
         operator: dir.join("zadig-operator"),
         simulator: dir.join("zadig-sim"),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use xtask::console::tail;
 use xtask::paths;
 
-use crate::cargo::build_programs;
+use crate::cargo::{Profile, build_programs};
 
 /// Writes every generated file; says what changed.
 pub(crate) fn write() -> Result<()> {
@@ -77,7 +77,7 @@ impl std::fmt::Display for Difference {
 
 /// Path and content of every generated file.
 fn wanted() -> Result<BTreeMap<PathBuf, String>> {
-    let programs = build_programs()?;
+    let programs = build_programs(Profile::Dev)?;
     let output = Command::new(&programs.operator).arg("crds").output()?;
     if !output.status.success() {
         let reason = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -4,10 +4,15 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod cargo;
 mod cluster;
+mod demo;
 mod generate;
+mod objects;
+mod stage;
 mod test;
+mod zadig;
 
 /// Every command a developer of zadig-operator needs.
 #[derive(Debug, Parser)]
@@ -23,20 +28,28 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A running system on this machine, from manifests to Ready, repaired and deleted; ZADIG_URL and ZADIG_TOKEN make it use that server
+    Demo(demo::Options),
     /// The control plane (etcd, kube-apiserver, kube-controller-manager) for tests and play
     #[command(subcommand)]
     Cluster(cluster::Command),
     /// Everything CI checks; stops at the first failure
     Test(test::Options),
+    /// Measure memory, latency and calls with many environments in a simulated Zadig; prints tables for the README
+    Bench(bench::Options),
     /// Write the files that are made from code (crds/)
     Generate,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
+    // kube and reqwest ask the process for its TLS provider; nobody else has chosen one before the first line.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let outcome = match Cli::parse().command {
         Command::Cluster(command) => cluster::run(command).await,
+        Command::Demo(options) => demo::run(options).await,
         Command::Test(options) => test::all(&options),
+        Command::Bench(options) => bench::run(&options).await,
         Command::Generate => generate::write(),
     };
     match outcome {

@@ -1,15 +1,19 @@
 //! A real Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager on free loopback ports.
 //!
 //! There are no nodes: nothing schedules or runs pods, as only the API, garbage collection and the deletion of namespaces
-//! are wanted. [`shared`] finds the one that `cargo xtask cluster up` left running, [`Private`] starts one that ends with
-//! its owner.
+//! are wanted. [`up`] starts one that stays and [`shared`] finds it; [`private`] starts one that ends with its owner;
+//! [`exclusive`] gives a test run whichever it can have for itself.
 
 mod audit;
 mod binaries;
 mod build;
 mod pki;
+mod programs;
 mod run;
 
 pub use audit::Write;
 pub use binaries::{Binaries, find};
-pub use run::{Access, Private, Started, User, down, private, shared, status, up};
+pub use run::{
+    Access, Exclusive, Private, Started, User, demo_dir, down, exclusive, private, shared, status,
+    up,
+};

@@ -1,7 +1,6 @@
 //! Starts a control plane and hands out access to it.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use serde_json::json;
 
 use super::audit::{self, Write};
 use super::binaries::{Binaries, find};
 use super::pki::{self, Pki};
+use super::programs::{apiserver, controller_manager, etcd, free_ports, write_config};
 use crate::console::{Task, tail};
 use crate::paths;
-use crate::supervise::{self, Ending, Group, Lifetime, write_private};
+use crate::supervise::{self, Ending, Group, Lifetime};
 
 /// Three seconds are normal; a machine that compiles at the same time needs many more.
 const READY_PATIENCE: Duration = Duration::from_mins(2);
@@ -50,6 +49,8 @@ impl User {
 pub struct Access {
     /// A kubeconfig with one context for each [`User`]; the current one is the administrator's.
     pub kubeconfig: PathBuf,
+    /// The same with the operator's as current context.
+    pub operator_kubeconfig: PathBuf,
     audit_log: PathBuf,
 }
 
@@ -57,6 +58,7 @@ impl Access {
     fn of(dir: &Path) -> Self {
         Self {
             kubeconfig: dir.join("kubeconfig"),
+            operator_kubeconfig: dir.join("kubeconfig-operator"),
             audit_log: dir.join("audit.log"),
         }
     }
@@ -145,6 +147,56 @@ pub async fn private() -> Result<Private> {
     })
 }
 
+/// A control plane for one run of tests, which nobody else uses meanwhile.
+///
+/// Two operators on one API server would both act on each other's objects.
+#[derive(Debug)]
+pub struct Exclusive {
+    /// How to reach it.
+    pub access: Access,
+    private: Option<Private>,
+    _lock: Option<fs::File>,
+}
+
+impl Exclusive {
+    /// Whether objects of earlier runs may be there.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.private.is_some()
+    }
+}
+
+/// The shared control plane if it runs and is not in use, else a private one.
+///
+/// # Errors
+/// When none runs and none can be started.
+pub async fn exclusive() -> Result<Exclusive> {
+    if let Some(access) = shared().await
+        && supervise::running(&demo_dir()).is_empty()
+    {
+        let lock = fs::File::create(paths::cluster().join("in-use.lock"))?;
+        if lock.try_lock().is_ok() {
+            return Ok(Exclusive {
+                access,
+                private: None,
+                _lock: Some(lock),
+            });
+        }
+    }
+    let private = private().await?;
+    Ok(Exclusive {
+        access: private.access.clone(),
+        private: Some(private),
+        _lock: None,
+    })
+}
+
+/// Where the programs of a demo that was kept are recorded.
+#[must_use]
+pub fn demo_dir() -> PathBuf {
+    paths::cluster().join("demo")
+}
+
 /// Makes sure that the shared control plane runs; it stays until [`down`].
 ///
 /// # Errors
@@ -180,8 +232,17 @@ pub enum Started {
 pub fn down() -> Result<bool> {
     let dir = paths::cluster();
     let was_running = !supervise::running(&dir).is_empty();
+    // First those who would only complain that their API server is gone.
+    supervise::end_detached(&demo_dir())?;
     supervise::end_detached(&dir)?;
-    for path in [dir.join("kubeconfig"), dir.join("tokens.csv")] {
+    for path in [
+        "kubeconfig",
+        "kubeconfig-operator",
+        "kubeconfig-controller-manager",
+        "tokens.csv",
+    ]
+    .map(|name| dir.join(name))
+    {
         if path.exists() {
             fs::remove_file(path)?;
         }
@@ -291,145 +352,4 @@ async fn bring_up(
         "kube-controller-manager",
         &controller_manager(binaries, dir, pki),
     )
-}
-
-fn etcd(binaries: &Binaries, dir: &Path, port: u16, peer_port: u16) -> Vec<String> {
-    let (client, peer) = (url(port), url(peer_port));
-    vec![
-        binaries.etcd.display().to_string(),
-        format!("--data-dir={}", dir.join("etcd").display()),
-        format!("--listen-client-urls={client}"),
-        format!("--advertise-client-urls={client}"),
-        format!("--listen-peer-urls={peer}"),
-        format!("--initial-advertise-peer-urls={peer}"),
-        format!("--initial-cluster=default={peer}"),
-        // The data does not outlive the process.
-        "--unsafe-no-fsync".to_owned(),
-        "--log-level=warn".to_owned(),
-    ]
-}
-
-fn apiserver(binaries: &Binaries, dir: &Path, pki: &Pki, etcd: u16, port: u16) -> Vec<String> {
-    vec![
-        binaries.apiserver.display().to_string(),
-        format!("--etcd-servers={}", url(etcd)),
-        "--bind-address=127.0.0.1".to_owned(),
-        // Needed where the machine has no default route.
-        "--advertise-address=127.0.0.1".to_owned(),
-        format!("--secure-port={port}"),
-        format!("--tls-cert-file={}", pki.serving_certificate.display()),
-        format!("--tls-private-key-file={}", pki.serving_key.display()),
-        format!(
-            "--service-account-key-file={}",
-            pki.service_account_public_key.display()
-        ),
-        format!(
-            "--service-account-signing-key-file={}",
-            pki.service_account_key.display()
-        ),
-        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
-        "--authorization-mode=RBAC".to_owned(),
-        format!("--token-auth-file={}", dir.join("tokens.csv").display()),
-        // No pods run here, so nobody makes the service accounts that this plug-in waits for.
-        "--disable-admission-plugins=ServiceAccount".to_owned(),
-        // A loopback address in the kubernetes Endpoints object is refused, and nobody needs the object.
-        "--endpoint-reconciler-type=none".to_owned(),
-        format!(
-            "--audit-policy-file={}",
-            dir.join("audit-policy.yaml").display()
-        ),
-        format!("--audit-log-path={}", dir.join("audit.log").display()),
-    ]
-}
-
-fn controller_manager(binaries: &Binaries, dir: &Path, pki: &Pki) -> Vec<String> {
-    vec![
-        binaries.controller_manager.display().to_string(),
-        format!(
-            "--kubeconfig={}",
-            dir.join("kubeconfig-controller-manager").display()
-        ),
-        "--controllers=namespace-controller,garbage-collector-controller,serviceaccount-controller"
-            .to_owned(),
-        format!(
-            "--service-account-private-key-file={}",
-            pki.service_account_key.display()
-        ),
-        format!("--root-ca-file={}", pki.authority.display()),
-        "--leader-elect=false".to_owned(),
-        // Nobody looks at it, and a port less cannot collide.
-        "--secure-port=0".to_owned(),
-        // Many tests delete their namespaces at the same time.
-        "--kube-api-qps=200".to_owned(),
-        "--kube-api-burst=400".to_owned(),
-        "--concurrent-namespace-syncs=20".to_owned(),
-    ]
-}
-
-fn url(port: u16) -> String {
-    format!("http://127.0.0.1:{port}")
-}
-
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    // All are held until the last is known, so that no two are the same.
-    let mut held = Vec::with_capacity(N);
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
-        *port = listener.local_addr()?.port();
-        held.push(listener);
-    }
-    Ok(ports)
-}
-
-fn write_config(dir: &Path, pki: &Pki, port: u16) -> Result<()> {
-    const CONTROLLER_MANAGER: &str = "kube-controller-manager";
-    let authority = fs::read_to_string(&pki.authority)?;
-    let (admin, operator, own) = (pki::token()?, pki::token()?, pki::token()?);
-    let people = [
-        (User::Admin.name(), &admin),
-        (User::Operator.name(), &operator),
-    ];
-    let tokens = format!(
-        "{admin},{},1,system:masters\n{operator},{},2,system:masters\n{own},{CONTROLLER_MANAGER},3,\"system:masters,{}\"\n",
-        User::Admin.name(),
-        User::Operator.name(),
-        audit::CONTROL_PLANE,
-    );
-    write_private(&dir.join("tokens.csv"), tokens.as_bytes())?;
-    fs::write(dir.join("audit-policy.yaml"), audit::policy())?;
-    let own = kubeconfig(port, &authority, &[(CONTROLLER_MANAGER, &own)]);
-    write_private(&dir.join("kubeconfig-controller-manager"), own.as_bytes())?;
-    write_private(
-        &dir.join("kubeconfig"),
-        kubeconfig(port, &authority, &people).as_bytes(),
-    )
-}
-
-/// A kubeconfig with a context for each user; the first is the current one. JSON is YAML.
-fn kubeconfig(port: u16, authority: &str, users: &[(&str, &String)]) -> String {
-    let cluster = "zadig-operator";
-    let authority = k8s_openapi::ByteString(authority.as_bytes().to_vec());
-    let contexts = users.iter().map(|(name, _)| {
-        json!({"name": name, "context": {"cluster": cluster, "user": name, "namespace": "default"}})
-    });
-    let credentials = users
-        .iter()
-        .map(|(name, token)| json!({"name": name, "user": {"token": token}}));
-    let value = json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{
-            "name": cluster,
-            "cluster": {
-                "server": format!("https://127.0.0.1:{port}"),
-                "certificate-authority-data": authority,
-            },
-        }],
-        "users": credentials.collect::<Vec<_>>(),
-        "contexts": contexts.collect::<Vec<_>>(),
-        "current-context": users.first().map(|(name, _)| name),
-    });
-    format!("{value:#}\n")
 }
