@@ -1,18 +1,16 @@
 //! `cargo xtask generate`: the files that follow from code, and whether they still do.
 //!
-//! The source of `crds/` is `zadig-operator crds`; one file for each kind, named by its plural.
+//! The source of `crds/` is `zadig-operator crds --output-dir`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
-use serde::Deserialize;
-use xtask::console::tail;
+use anyhow::{Result, bail};
 use xtask::paths;
 
-use crate::cargo::{Profile, build_programs};
+use crate::cargo::{Profile, build_programs, run};
 
 /// Writes every generated file; says what changed.
 pub(crate) fn write() -> Result<()> {
@@ -78,47 +76,20 @@ impl std::fmt::Display for Difference {
 /// Path and content of every generated file.
 fn wanted() -> Result<BTreeMap<PathBuf, String>> {
     let programs = build_programs(Profile::Dev)?;
-    let output = Command::new(&programs.operator).arg("crds").output()?;
-    if !output.status.success() {
-        let reason = String::from_utf8_lossy(&output.stderr).into_owned();
-        bail!("`zadig-operator crds` failed:\n{}", tail(&reason, 10));
-    }
-    let text = String::from_utf8(output.stdout).context("the CRDs are not text")?;
+    let fresh = tempfile::tempdir()?;
+    let mut command = Command::new(&programs.operator);
+    command.args(["crds", "--output-dir"]).arg(fresh.path());
+    run(command)?;
     let dir = paths::workspace().join("crds");
     let mut files = BTreeMap::new();
-    for document in documents(&text) {
-        let name = plural(&document)?;
-        files.insert(dir.join(format!("{name}.yaml")), document);
+    for entry in fs::read_dir(fresh.path())? {
+        let entry = entry?;
+        files.insert(
+            dir.join(entry.file_name()),
+            fs::read_to_string(entry.path())?,
+        );
     }
     Ok(files)
-}
-
-/// The non-empty documents of a YAML stream, each with a final line break.
-fn documents(stream: &str) -> Vec<String> {
-    let stream = format!("\n{stream}");
-    let documents = stream.split("\n---").map(|text| text.trim_matches('\n'));
-    documents
-        .filter(|text| !text.trim().is_empty())
-        .map(|text| format!("{text}\n"))
-        .collect()
-}
-
-fn plural(document: &str) -> Result<String> {
-    #[derive(Deserialize)]
-    struct Definition {
-        spec: Spec,
-    }
-    #[derive(Deserialize)]
-    struct Spec {
-        names: Names,
-    }
-    #[derive(Deserialize)]
-    struct Names {
-        plural: String,
-    }
-    let definition: Definition =
-        serde_saphyr::from_str(document).context("`zadig-operator crds` printed no CRD")?;
-    Ok(definition.spec.names.plural)
 }
 
 fn differences(wanted: &BTreeMap<PathBuf, String>) -> Result<Vec<Difference>> {
@@ -147,15 +118,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stream_is_cut_into_documents_whatever_surrounds_them() {
-        let expected = ["a: 1\n", "b: 2\n"];
-        assert_eq!(documents("---\na: 1\n---\nb: 2\n"), expected);
-        assert_eq!(documents("a: 1\n\n---\n\nb: 2"), expected);
-    }
-
-    #[test]
-    fn a_file_is_named_by_the_plural_of_its_kind() {
-        let text = "kind: CustomResourceDefinition\nspec:\n  names:\n    plural: zadigthings\n";
-        assert_eq!(plural(text).unwrap(), "zadigthings");
+    fn a_difference_names_the_file_and_what_is_wrong_with_it() {
+        let path = paths::workspace().join("crds/a.yaml");
+        assert_eq!(
+            Difference::Stale(path.clone()).to_string(),
+            "crds/a.yaml is stale"
+        );
+        assert_eq!(
+            Difference::Surplus(path).to_string(),
+            "crds/a.yaml belongs to nothing"
+        );
     }
 }
