@@ -1,1 +1,42 @@
-//! zadig-sim.
+//! A Zadig that fits in a test.
+//!
+//! The simulator answers Zadig's environment OpenAPI with state behind it: projects, service templates that are really rendered,
+//! environments with their slow transitions, and a small Kubernetes that the rendered objects live in. It is written from what a
+//! Zadig 4.2.1 was seen to do (cited as `Z§n`), on purpose without the client's types: two sides that shared a struct would agree
+//! on the same mistake.
+//!
+//! - [`Sim`] is the whole; [`start`] serves it on a free port.
+//! - [`Seed`] says what is there at the start, [`Options`] how time passes and which release it is.
+//! - [`FaultRule`] makes calls go wrong, [`KubeAction`] changes a cluster behind Zadig's back, [`Call`] is one line of the journal.
+//! - [`replay`] compares it with recordings of a real server.
+
+// The small Kubernetes already models what the routes of env configs, Helm and sharing will read.
+#![allow(dead_code)]
+
+mod action;
+mod admin;
+mod auth;
+mod clock;
+mod fault;
+mod journal;
+mod kube;
+mod options;
+mod render;
+pub mod replay;
+mod reply;
+mod request;
+mod routes;
+mod seed;
+mod server;
+mod sim;
+mod template;
+mod variables;
+mod world;
+mod yaml;
+
+pub use action::{KubeAction, KubeActionError};
+pub use fault::{FaultAction, FaultRule};
+pub use journal::Call;
+pub use options::{ClockMode, Level, Licence, Options, Pace};
+pub use seed::{Seed, SeedError};
+pub use sim::{Running, Sim, serve, start};

@@ -1,0 +1,368 @@
+//! The wire: every route with its name and handler, and the rules by which a path finds one.
+//!
+//! One file per group. A handler decodes, checks in the order of Z§17 no. 24, changes the world and answers; it never waits.
+
+mod create;
+mod delete;
+mod image;
+mod neighbours;
+mod observe;
+mod scale;
+mod services;
+mod variables;
+
+use http::Method;
+
+use crate::options::Level;
+use crate::reply::Outcome;
+use crate::request::Request;
+use crate::world::World;
+
+/// One route.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    /// Segments; those in braces match anything.
+    pub(crate) path: &'static str,
+    /// The name in the journal and in fault rules.
+    pub(crate) name: &'static str,
+    pub(crate) mutating: bool,
+    /// The first level that has it.
+    pub(crate) since: Level,
+    pub(crate) handler: fn(&mut World, &Request) -> Outcome,
+}
+
+/// What a path leads to.
+pub(crate) enum Matched {
+    Route(&'static Route, Vec<String>),
+    /// The same path without its trailing slash has a route.
+    Redirect(String),
+    WrongMethod,
+    Nothing,
+}
+
+/// Finds the route of a path; static segments win over named ones (Z§1.4).
+pub(crate) fn find(level: Level, method: &Method, path: &str) -> Matched {
+    if let Some(matched) = best(level, method.as_str(), path) {
+        return matched;
+    }
+    if path.len() > 1
+        && let Some(shorter) = path.strip_suffix('/')
+        && best(level, method.as_str(), shorter).is_some()
+    {
+        return Matched::Redirect(shorter.to_owned());
+    }
+    let elsewhere = ROUTES
+        .iter()
+        .any(|route| route.since <= level && params(route.path, path).is_some());
+    if elsewhere {
+        Matched::WrongMethod
+    } else {
+        Matched::Nothing
+    }
+}
+
+fn best(level: Level, method: &str, path: &str) -> Option<Matched> {
+    ROUTES
+        .iter()
+        .filter(|route| route.since <= level && route.method == method)
+        .filter_map(|route| Some((route, params(route.path, path)?)))
+        // From left to right the first static segment decides, as in a radix tree.
+        .min_by_key(|(route, _)| {
+            route
+                .path
+                .split('/')
+                .map(|segment| segment.starts_with('{'))
+                .collect::<Vec<bool>>()
+        })
+        .map(|(route, params)| Matched::Route(route, params))
+}
+
+fn params(pattern: &str, path: &str) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    let mut segments = path.split('/');
+    for expected in pattern.split('/') {
+        let segment = segments.next()?;
+        if expected.starts_with('{') {
+            if segment.is_empty() {
+                return None;
+            }
+            found.push(segment.to_owned());
+        } else if expected != segment {
+            return None;
+        }
+    }
+    segments.next().is_none().then_some(found)
+}
+
+const fn read(
+    method: &'static str,
+    path: &'static str,
+    name: &'static str,
+    handler: fn(&mut World, &Request) -> Outcome,
+) -> Route {
+    Route {
+        method,
+        path,
+        name,
+        mutating: false,
+        since: Level::V42,
+        handler,
+    }
+}
+
+const fn write(
+    method: &'static str,
+    path: &'static str,
+    name: &'static str,
+    handler: fn(&mut World, &Request) -> Outcome,
+) -> Route {
+    Route {
+        method,
+        path,
+        name,
+        mutating: true,
+        since: Level::V42,
+        handler,
+    }
+}
+
+/// Z§3 in its order, then the neighbours of Z§15. What is missing here answers 404, as a route that Zadig does not have.
+pub(crate) static ROUTES: &[Route] = &[
+    read(
+        "GET",
+        "/openapi/environments",
+        "environment.list",
+        observe::list,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/production",
+        "production.environment.list",
+        observe::list_production,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/{env}",
+        "environment.get",
+        observe::detail,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/{env}/services/{svc}",
+        "service.get",
+        observe::service,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/service/yaml",
+        "service.yaml",
+        observe::yaml,
+    ),
+    write(
+        "POST",
+        "/openapi/environments",
+        "environment.create",
+        create::create,
+    ),
+    write(
+        "PUT",
+        "/openapi/environments/{env}",
+        "environment.edit",
+        create::edit,
+    ),
+    write(
+        "DELETE",
+        "/openapi/environments/{env}",
+        "environment.delete",
+        delete::delete,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/service/yaml",
+        "service.add",
+        services::add,
+    ),
+    write(
+        "PUT",
+        "/openapi/environments/{env}/services",
+        "service.update",
+        services::update,
+    ),
+    write(
+        "DELETE",
+        "/openapi/environments/service/yaml",
+        "service.delete",
+        delete::services,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/{env}/variable",
+        "variable.get",
+        variables::get,
+    ),
+    write(
+        "PUT",
+        "/openapi/environments/{env}/variable",
+        "variable.update",
+        variables::put,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/scale",
+        "workload.scale",
+        scale::scale,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/{env}/service/{svc}/restart",
+        "service.restart",
+        scale::restart,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/image/deployment/{any}",
+        "image.deployment",
+        image::deployment,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/image/statefulset/{any}",
+        "image.statefulset",
+        image::stateful_set,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/image/cronjob/{any}",
+        "image.cronjob",
+        image::cron_job,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/kube/events",
+        "events.list",
+        observe::events,
+    ),
+    read(
+        "GET",
+        "/openapi/projects/project",
+        "project.list",
+        neighbours::projects,
+    ),
+    read(
+        "GET",
+        "/openapi/projects/project/detail",
+        "project.get",
+        neighbours::project,
+    ),
+    read(
+        "GET",
+        "/openapi/projects/project/globalVariable",
+        "project.variables",
+        neighbours::project_variables,
+    ),
+    read(
+        "GET",
+        "/openapi/system/cluster",
+        "cluster.list",
+        neighbours::clusters,
+    ),
+    read(
+        "GET",
+        "/openapi/system/registry",
+        "registry.list",
+        neighbours::registries,
+    ),
+    read(
+        "GET",
+        "/openapi/service/yaml/services",
+        "template.list",
+        neighbours::templates,
+    ),
+    read(
+        "GET",
+        "/openapi/service/yaml/{svc}",
+        "template.get",
+        neighbours::template,
+    ),
+    write(
+        "POST",
+        "/openapi/service/yaml/raw",
+        "template.create",
+        neighbours::create_template,
+    ),
+    write(
+        "PUT",
+        "/openapi/service/yaml/{svc}",
+        "template.update",
+        neighbours::update_template,
+    ),
+    write(
+        "PUT",
+        "/openapi/service/yaml/{svc}/variable",
+        "template.variables",
+        neighbours::update_template_variables,
+    ),
+    write(
+        "DELETE",
+        "/openapi/service/yaml/{svc}",
+        "template.delete",
+        neighbours::delete_template,
+    ),
+    write(
+        "DELETE",
+        "/openapi/service/yaml/production/{svc}",
+        "production.template.delete",
+        neighbours::delete_template,
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(method: &str, path: &str) -> String {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        match find(Level::V42, &method, path) {
+            Matched::Route(route, params) => format!("{} {}", route.name, params.join(",")),
+            Matched::Redirect(path) => format!("redirect {path}"),
+            Matched::WrongMethod => "405".to_owned(),
+            Matched::Nothing => "404".to_owned(),
+        }
+    }
+
+    #[test]
+    fn static_segments_win_over_named_ones() {
+        let found = [
+            name("GET", "/openapi/environments/production"),
+            name("GET", "/openapi/environments/production/services/yaml"),
+            name("GET", "/openapi/environments/services/yaml"),
+            name("GET", "/openapi/environments/service/yaml"),
+            name("GET", "/openapi/environments/"),
+            name("PATCH", "/openapi/environments"),
+            name("POST", "/openapi/environments/image/daemonset/g1"),
+            name("GET", "/openapi/environments/dev/service/web/pods"),
+        ];
+        assert_eq!(
+            found,
+            [
+                "production.environment.list ",
+                "service.get production,yaml",
+                "404",
+                "service.yaml ",
+                "redirect /openapi/environments",
+                "405",
+                "404",
+                "404",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<&str> = ROUTES.iter().map(|route| route.name).collect();
+        names.sort_unstable();
+        let before = names.len();
+        names.dedup();
+        assert_eq!(names.len(), before);
+    }
+}

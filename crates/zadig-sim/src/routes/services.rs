@@ -1,0 +1,254 @@
+//! Adding and updating services (Z§4.10, Z§4.11).
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
+use crate::request::Request;
+use crate::variables::{Bound, Variable};
+use crate::world::environment::{Deployed, Environment};
+use crate::world::{Project, World};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Sent {
+    service_name: String,
+    variable_kvs: Option<Vec<Bound>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct AddArgs {
+    env_key: String,
+    service_list: Option<Vec<Sent>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct UpdateArgs {
+    service_list: Option<Vec<Sent>>,
+}
+
+pub(crate) fn add(world: &mut World, request: &Request) -> Outcome {
+    let args: AddArgs = request.bind()?;
+    let sent = args.service_list.unwrap_or_default();
+    let project = request
+        .required("projectKey", "projectKey cannot be empty")?
+        .to_owned();
+    if args.env_key.is_empty() {
+        return Err(Fail::wrapped("env_key is required"));
+    }
+    if sent.iter().any(|service| service.service_name.is_empty()) {
+        return Err(Fail::wrapped("service_name is required for all services"));
+    }
+    permitted(request, &project, &args.env_key, true)?;
+    let mut environment = world
+        .environment(&project, &args.env_key)
+        .ok_or_else(|| Fail::code(404, NO_DOCUMENTS))?
+        .clone();
+    if let Some(known) = sent
+        .iter()
+        .find(|s| environment.service(&s.service_name).is_some())
+    {
+        return Err(Fail::wrapped(format!(
+            "service {} already exist in env, cannot repeatedly add the same service to the environment",
+            known.service_name
+        )));
+    }
+    let templates = project_of(world, &project)?;
+    for service in &sent {
+        let variables = with_known_globals(service, &environment);
+        let fresh = World::fresh_service(
+            &templates,
+            &service.service_name,
+            &variables,
+            std::collections::BTreeMap::new(),
+            false,
+        )
+        .ok_or_else(|| {
+            Fail::code(
+                6092,
+                format!(
+                    "failed to find service {}: {NO_DOCUMENTS}",
+                    service.service_name
+                ),
+            )
+        })?;
+        relate(&mut environment, &fresh);
+        environment.services.push(fresh);
+    }
+    World::check_updatable(&environment)?;
+    begin(world, environment, &sent)
+}
+
+pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
+    let args: UpdateArgs = request.decode_or_500("service.OpenAPIServiceVariablesReq")?;
+    let sent = args.service_list.unwrap_or_default();
+    let project = request
+        .required("projectKey", "projectKey can't be empty")?
+        .to_owned();
+    let env = request.param(0);
+    permitted(request, &project, env, false)?;
+    let mut environment = world
+        .environment(&project, env)
+        .ok_or_else(|| Fail::code(404, NO_DOCUMENTS))?
+        .clone();
+    let templates = project_of(world, &project)?;
+    for service in &sent {
+        let newest = templates
+            .services
+            .get(&service.service_name)
+            .and_then(|service| service.revisions.last())
+            .ok_or_else(|| {
+                Fail::multi(format!(
+                    "更新环境失败: failed to find service {}: {NO_DOCUMENTS}",
+                    service.service_name
+                ))
+            })?
+            .clone();
+        match environment
+            .services
+            .iter()
+            .position(|s| s.name == service.service_name)
+        {
+            // An update is an upsert (Z§4.11).
+            None => {
+                let variables = with_known_globals(service, &environment);
+                if let Some(fresh) = World::fresh_service(
+                    &templates,
+                    &service.service_name,
+                    &variables,
+                    std::collections::BTreeMap::new(),
+                    false,
+                ) {
+                    relate(&mut environment, &fresh);
+                    environment.services.push(fresh);
+                }
+            }
+            Some(at) => {
+                let mut deployed = environment.services[at].clone();
+                deployed.variables = merged(&deployed, service, &newest.variables, &environment);
+                if deployed.revision != newest {
+                    // A newer template brings its own replicas (Z§14.15).
+                    deployed.replicas.clear();
+                    deployed.revision = newest;
+                }
+                relate(&mut environment, &deployed);
+                environment.services[at] = deployed;
+            }
+        }
+    }
+    World::check_updatable(&environment)?;
+    World::check_decodable(&environment)?;
+    begin(world, environment, &sent)
+}
+
+fn begin(world: &mut World, environment: Environment, sent: &[Sent]) -> Outcome {
+    super::create::conflict(world, &environment)?;
+    world
+        .ensure_namespace(
+            &environment.cluster_id,
+            &environment.namespace,
+            &environment.project,
+        )
+        .map_err(|error| Fail::multi(format!("更新环境失败: {error}")))?;
+    let names = sent
+        .iter()
+        .map(|service| service.service_name.clone())
+        .collect();
+    world.begin_update(environment, names);
+    Ok(Reply::success().after(world.pace().update_answer))
+}
+
+fn permitted(request: &Request, project: &str, env: &str, collaboration: bool) -> Result<(), Fail> {
+    let user = &request.user;
+    let may = user.may(project, "config_environment")
+        || (collaboration && user.collaborates(project, env, "config_environment"));
+    if may { Ok(()) } else { Err(Fail::Empty(403)) }
+}
+
+fn project_of(world: &World, project: &str) -> Result<Project, Fail> {
+    world
+        .projects
+        .get(project)
+        .cloned()
+        .ok_or_else(|| Fail::code(6076, NO_DOCUMENTS))
+}
+
+/// A binding to a global variable that the environment lacks is silently dropped (Z§4.10, Z§4.11).
+fn with_known_globals(sent: &Sent, environment: &Environment) -> Vec<Bound> {
+    let mut variables = sent.variable_kvs.clone().unwrap_or_default();
+    for bound in &mut variables {
+        bound.use_global_variable &= environment
+            .globals
+            .iter()
+            .any(|global| global.variable.key == bound.variable.key);
+    }
+    variables
+}
+
+/// The merge rules of Z§4.11.
+fn merged(
+    deployed: &Deployed,
+    sent: &Sent,
+    newest: &[Variable],
+    environment: &Environment,
+) -> Vec<Bound> {
+    let sent = with_known_globals(sent, environment);
+    newest
+        .iter()
+        .map(|template| {
+            let known = deployed
+                .variables
+                .iter()
+                .find(|b| b.variable.key == template.key);
+            let Some(bound) = sent.iter().find(|b| b.variable.key == template.key) else {
+                // Not sent: the value stays, the binding goes (Z§14.29).
+                let value = known.map_or_else(
+                    || template.value.clone(),
+                    |known| environment.effective(known).value,
+                );
+                return Bound {
+                    variable: Variable {
+                        value,
+                        ..template.clone()
+                    },
+                    use_global_variable: false,
+                };
+            };
+            let kind = match (&bound.variable.kind, known) {
+                (kind, Some(known)) if kind.is_empty() => known.variable.kind.clone(),
+                (kind, _) => kind.clone(),
+            };
+            let value = if kind == template.kind {
+                bound.variable.value.clone()
+            } else {
+                // A type that differs from the template's loses the value (Z§4.11 rule 1).
+                template.value.clone()
+            };
+            let value = if bound.use_global_variable && value == Value::Null {
+                template.value.clone()
+            } else {
+                value
+            };
+            Bound {
+                variable: Variable {
+                    value,
+                    ..template.clone()
+                },
+                use_global_variable: bound.use_global_variable,
+            }
+        })
+        .collect()
+}
+
+/// Keeps the global variables' lists of bound services true.
+fn relate(environment: &mut Environment, service: &Deployed) {
+    for global in &mut environment.globals {
+        let bound = service
+            .variables
+            .iter()
+            .any(|b| b.use_global_variable && b.variable.key == global.variable.key);
+        global.relate(&service.name, bound);
+    }
+}

@@ -1,0 +1,549 @@
+//! Environments: their records, what is rendered for them, and the work behind create, update and delete (Z§4.6-4.12).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Event, Key, Project, Revision, World};
+use crate::clock::later;
+use crate::kube::{validate, workload};
+use crate::options::Level;
+use crate::render::{self, Container, Input, Place, id_of};
+use crate::reply::Fail;
+use crate::variables::{Bound, EnumCheck, Global, Variable};
+
+/// The words for "this environment cannot be changed now" (Z§2.3).
+const BUSY: &str = "更新环境失败: 环境正处于不能更新的状态";
+
+/// An environment as Zadig records it.
+#[derive(Debug, Clone)]
+pub(crate) struct Environment {
+    pub(crate) life: u64,
+    pub(crate) project: String,
+    pub(crate) key: String,
+    pub(crate) cluster_id: String,
+    pub(crate) namespace: String,
+    pub(crate) registry_id: String,
+    pub(crate) status: String,
+    pub(crate) update_by: String,
+    pub(crate) update_time: i64,
+    pub(crate) globals: Vec<Global>,
+    pub(crate) services: Vec<Deployed>,
+    /// Replicas before it was put to sleep, by kind and name.
+    pub(crate) asleep: Option<BTreeMap<(String, String), i64>>,
+}
+
+/// A service in an environment.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployed {
+    pub(crate) name: String,
+    pub(crate) revision: Revision,
+    pub(crate) variables: Vec<Bound>,
+    /// Images that differ from the revision's, by container.
+    pub(crate) images: BTreeMap<String, String>,
+    /// Replicas that scaling set, by `Kind/name` (Z§4.15).
+    pub(crate) replicas: BTreeMap<String, i64>,
+    /// Containers as the detail shows them; empty until a creation ends well (Z§4.2).
+    pub(crate) containers: Vec<Container>,
+    /// What was last applied.
+    pub(crate) applied: Vec<Value>,
+}
+
+impl Environment {
+    pub(crate) fn service(&self, name: &str) -> Option<&Deployed> {
+        self.services.iter().find(|service| service.name == name)
+    }
+
+    pub(crate) fn service_mut(&mut self, name: &str) -> Option<&mut Deployed> {
+        self.services
+            .iter_mut()
+            .find(|service| service.name == name)
+    }
+
+    /// The objects of one of its services.
+    pub(crate) fn render(
+        &self,
+        service: &Deployed,
+        check: EnumCheck,
+    ) -> Result<Vec<Value>, String> {
+        let variables: Vec<Variable> = service
+            .variables
+            .iter()
+            .map(|bound| self.effective(bound))
+            .collect();
+        let place = Place {
+            project: &self.project,
+            env: &self.key,
+            namespace: &self.namespace,
+            service: &service.name,
+            cluster: None,
+        };
+        let input = Input {
+            text: &service.revision.text,
+            variables: &variables,
+            images: &service.images,
+            replicas: &service.replicas,
+        };
+        render::objects(place, input, check)
+    }
+
+    /// A variable with the value it is rendered with.
+    pub(crate) fn effective(&self, bound: &Bound) -> Variable {
+        let mut variable = bound.variable.clone();
+        if bound.use_global_variable
+            && let Some(global) = self.globals.iter().find(|g| g.variable.key == variable.key)
+        {
+            variable.value = global.variable.value.clone();
+        }
+        variable
+    }
+}
+
+impl World {
+    /// A project's environment; `None` for an unknown one.
+    pub(crate) fn environment(&self, project: &str, env: &str) -> Option<&Environment> {
+        self.environments.get(&(project.to_owned(), env.to_owned()))
+    }
+
+    pub(crate) fn environment_mut(&mut self, project: &str, env: &str) -> Option<&mut Environment> {
+        self.environments
+            .get_mut(&(project.to_owned(), env.to_owned()))
+    }
+
+    /// A service of a fresh environment or an added one: template values, then the sent ones over them.
+    pub(crate) fn fresh_service(
+        project: &Project,
+        name: &str,
+        sent: &[Bound],
+        images: BTreeMap<String, String>,
+        keep_unknown: bool,
+    ) -> Option<Deployed> {
+        let revision = project.services.get(name)?.revisions.last()?.clone();
+        let mut variables: Vec<Bound> = revision
+            .variables
+            .iter()
+            .map(
+                |template| match sent.iter().find(|bound| bound.variable.key == template.key) {
+                    Some(bound) => Bound {
+                        variable: Variable {
+                            value: bound.variable.value.clone(),
+                            ..template.clone()
+                        },
+                        use_global_variable: bound.use_global_variable,
+                    },
+                    None => Bound {
+                        variable: template.clone(),
+                        use_global_variable: false,
+                    },
+                },
+            )
+            .collect();
+        if keep_unknown {
+            let unknown = sent.iter().filter(|bound| {
+                revision
+                    .variables
+                    .iter()
+                    .all(|template| template.key != bound.variable.key)
+            });
+            variables.extend(unknown.cloned());
+        }
+        Some(Deployed {
+            name: name.to_owned(),
+            revision,
+            variables,
+            images,
+            replicas: BTreeMap::new(),
+            containers: Vec::new(),
+            applied: Vec::new(),
+        })
+    }
+
+    /// Makes a namespace with Zadig's labels unless it is there (Z§4.6); one that is going is refused.
+    pub(crate) fn ensure_namespace(
+        &mut self,
+        cluster: &str,
+        namespace: &str,
+        project: &str,
+    ) -> Result<(), String> {
+        let labels = [("createdBy", "koderover"), ("s-product", project)];
+        self.in_cluster(cluster, |kube, cx| match kube.namespaces.get(namespace) {
+            Some(found) if found.terminating => Err(format!(
+                "创建用户namespace失败: namespace `{namespace}` is in terminating state, please wait for a while and try again"
+            )),
+            Some(_) => Ok(()),
+            None => kube.create_namespace(cx, namespace, &labels).map_err(|error| {
+                format!("创建用户namespace失败: {error}")
+            }),
+        })
+        .unwrap_or(Ok(()))
+    }
+
+    /// Applies a service's objects: those whose text changed since the last time, as a patch (Z§4.11). Whether all were taken.
+    pub(crate) fn apply_service(&mut self, env: &Key, service: &str) -> bool {
+        let Some(environment) = self.environments.get(env) else {
+            return false;
+        };
+        let Some(deployed) = environment.service(service) else {
+            return false;
+        };
+        let Ok(objects) = environment.render(deployed, EnumCheck::Lenient) else {
+            return false;
+        };
+        let (cluster, namespace) = (
+            environment.cluster_id.clone(),
+            environment.namespace.clone(),
+        );
+        let before = deployed.applied.clone();
+        let seconds = self.now().as_second();
+        let (project, key) = (env.0.clone(), env.1.clone());
+        let dress = |object: &Value| {
+            let mut object = object.clone();
+            render::inject(&mut object, &project, service, Some(&key));
+            render::inject_pull_secret(&mut object);
+            object
+        };
+        let ok = self
+            .in_cluster(&cluster, |kube, cx| {
+                let mut ok = true;
+                for object in &objects {
+                    let old = before.iter().find(|old| id_of(old) == id_of(object));
+                    if old == Some(object) {
+                        continue;
+                    }
+                    let mut new = dress(object);
+                    render::stamp(&mut new, seconds);
+                    let old = old.map(dress);
+                    ok &= kube
+                        .create_or_patch(cx, &namespace, old.as_ref(), &new)
+                        .is_ok();
+                }
+                for old in &before {
+                    if objects.iter().all(|object| id_of(object) != id_of(old)) {
+                        let (kind, name) = kind_and_name(old);
+                        kube.remove(&namespace, &kind, &name);
+                    }
+                }
+                ok
+            })
+            .unwrap_or(false);
+        if let Some(deployed) = self
+            .environments
+            .get_mut(env)
+            .and_then(|e| e.service_mut(service))
+        {
+            deployed.applied = objects;
+        }
+        ok
+    }
+
+    /// Begins the work behind a create: everything is applied at once, readiness is looked at once a second (Z§4.6).
+    pub(crate) fn begin_create(&mut self, environment: Environment) {
+        let env = (environment.project.clone(), environment.key.clone());
+        let life = environment.life;
+        let services: Vec<String> = environment
+            .services
+            .iter()
+            .map(|s| s.name.clone())
+            .collect();
+        self.environments.insert(env.clone(), environment);
+        let mut ok = true;
+        for service in &services {
+            ok &= self.apply_service(&env, service);
+        }
+        let until = later(self.now(), self.start_timeout);
+        if ok {
+            self.plan(
+                self.pace().create_look,
+                Event::CreateLook { env, life, until },
+            );
+        } else {
+            self.plan(
+                self.pace().create_refused,
+                Event::CreateFailed { env, life },
+            );
+        }
+        self.changes += 1;
+    }
+
+    pub(super) fn look_at_created(
+        &mut self,
+        env: &Key,
+        life: u64,
+        until: Timestamp,
+        at: Timestamp,
+    ) {
+        let Some(environment) = self.environments.get(env).filter(|e| e.life == life) else {
+            return;
+        };
+        let ready = self
+            .clusters
+            .get(&environment.cluster_id)
+            .is_some_and(|kube| {
+                environment
+                    .services
+                    .iter()
+                    .flat_map(|service| &service.applied)
+                    .all(|object| {
+                        let (kind, name) = kind_and_name(object);
+                        !matches!(kind.as_str(), "Deployment" | "StatefulSet" | "Job")
+                            || kube
+                                .object(&environment.namespace, &kind, &name)
+                                .is_some_and(|object| workload::is_ready(object, at))
+                    })
+            });
+        if ready {
+            if let Some(environment) = self.environments.get_mut(env) {
+                "success".clone_into(&mut environment.status);
+                environment.update_time = at.as_second();
+                for service in &mut environment.services {
+                    service.containers = render::containers(&service.applied);
+                }
+            }
+        } else if at >= until {
+            if let Some(environment) = self.environments.get_mut(env) {
+                "failed".clone_into(&mut environment.status);
+            }
+        } else {
+            self.plan_always(
+                self.pace().create_look,
+                Event::CreateLook {
+                    env: env.clone(),
+                    life,
+                    until,
+                },
+            );
+        }
+    }
+
+    /// Whether add and update are taken now (Z§7.2).
+    pub(crate) fn check_updatable(environment: &Environment) -> Result<(), Fail> {
+        match environment.status.as_str() {
+            "creating" | "updating" | "deleting" => Err(Fail::multi(BUSY)),
+            "sleeping" => Err(Fail::multi("更新环境失败: environment is sleeping")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every workload of the environment has to decode before anything is stored (Z§4.11).
+    pub(crate) fn check_decodable(environment: &Environment) -> Result<(), Fail> {
+        for service in &environment.services {
+            let objects = environment
+                .render(service, EnumCheck::Lenient)
+                .map_err(|error| Fail::multi(format!("更新环境失败: {error}")))?;
+            for object in &objects {
+                let (kind, _) = kind_and_name(object);
+                if matches!(kind.as_str(), "Deployment" | "StatefulSet" | "CloneSet") {
+                    validate::decode(&kind, object).map_err(|error| {
+                        Fail::multi(format!(
+                            "更新环境失败: failed to reconcile replica overrides for service {}: unmarshal {kind} error: {error}",
+                            service.name
+                        ))
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stores a changed environment and begins the work behind add and update.
+    pub(crate) fn begin_update(&mut self, mut environment: Environment, services: Vec<String>) {
+        let env = (environment.project.clone(), environment.key.clone());
+        let life = environment.life;
+        "updating".clone_into(&mut environment.status);
+        environment.update_time = self.now().as_second();
+        self.environments.insert(env.clone(), environment);
+        self.plan(
+            self.pace().update_background,
+            Event::Update {
+                env,
+                life,
+                services,
+            },
+        );
+        self.changes += 1;
+    }
+
+    pub(super) fn apply_update(&mut self, env: &Key, life: u64, services: &[String]) {
+        if self
+            .environments
+            .get(env)
+            .is_none_or(|environment| environment.life != life)
+        {
+            return;
+        }
+        for service in services {
+            self.apply_service(env, service);
+        }
+        let now = self.now().as_second();
+        if let Some(environment) = self.environments.get_mut(env) {
+            // Errors of single services are stored and shown nowhere (Z§4.11).
+            "success".clone_into(&mut environment.status);
+            environment.update_time = now;
+            for service in &mut environment.services {
+                if services.contains(&service.name) {
+                    service.containers = render::containers(&service.applied);
+                }
+            }
+        }
+    }
+
+    pub(super) fn finish_delete(&mut self, env: &Key, life: u64, with_resources: bool) {
+        if self
+            .environments
+            .get(env)
+            .is_none_or(|environment| environment.life != life)
+        {
+            return;
+        }
+        let Some(environment) = self.environments.remove(env) else {
+            return;
+        };
+        let (cluster, namespace) = (environment.cluster_id, environment.namespace);
+        if !with_resources {
+            if let Some(found) = self
+                .clusters
+                .get_mut(&cluster)
+                .and_then(|kube| kube.namespaces.get_mut(&namespace))
+            {
+                found.labels.remove("createdBy");
+                found.labels.remove("s-product");
+            }
+            return;
+        }
+        let shared = self
+            .environments
+            .values()
+            .any(|other| other.cluster_id == cluster && other.namespace == namespace);
+        let ours = self
+            .clusters
+            .get(&cluster)
+            .and_then(|kube| kube.namespaces.get(&namespace))
+            .is_some_and(|found| {
+                found
+                    .labels
+                    .get("createdBy")
+                    .is_some_and(|by| by == "koderover")
+            });
+        if ours && !shared {
+            let after = self.pace().namespace_deletion;
+            self.plan_always(after, Event::Terminate { cluster, namespace });
+        }
+    }
+
+    /// Takes services out of an environment, with their objects unless they are kept (Z§4.12).
+    pub(crate) fn remove_services(&mut self, env: &Key, names: &[String], keep: bool) {
+        let now = self.now().as_second();
+        let Some(environment) = self.environments.get_mut(env) else {
+            return;
+        };
+        let gone: BTreeSet<&String> = names.iter().collect();
+        let mut objects = Vec::new();
+        environment.services.retain(|service| {
+            let stays = !gone.contains(&service.name);
+            if !stays {
+                objects.extend(service.applied.iter().map(kind_and_name));
+            }
+            stays
+        });
+        for global in &mut environment.globals {
+            for name in names {
+                global.relate(name, false);
+            }
+        }
+        environment.update_time = now;
+        let (cluster, namespace) = (
+            environment.cluster_id.clone(),
+            environment.namespace.clone(),
+        );
+        if !keep {
+            self.in_cluster(&cluster, |kube, _| {
+                for (kind, name) in &objects {
+                    kube.remove(&namespace, kind, name);
+                }
+            });
+        }
+        self.changes += 1;
+    }
+
+    /// Puts an environment to sleep, with the web page's hand (Z§5.1).
+    pub(crate) fn sleep(&mut self, project: &str, env: &str) -> bool {
+        let now = self.now().as_second();
+        let Some(environment) = self.environment_mut(project, env) else {
+            return false;
+        };
+        if environment.status != "success" {
+            return false;
+        }
+        "sleeping".clone_into(&mut environment.status);
+        environment.update_time = now;
+        let (cluster, namespace) = (
+            environment.cluster_id.clone(),
+            environment.namespace.clone(),
+        );
+        let before = self
+            .in_cluster(&cluster, |kube, cx| {
+                let workloads: Vec<(String, String, i64)> = kube
+                    .workloads(&namespace)
+                    .filter(|(kind, ..)| *kind != "Job")
+                    .map(|(kind, name, object)| (kind.to_owned(), name.clone(), object.replicas()))
+                    .collect();
+                for (kind, name, _) in &workloads {
+                    let _ = kube.scale(cx, &namespace, kind, name, 0);
+                }
+                workloads
+                    .into_iter()
+                    .map(|(kind, name, n)| ((kind, name), n))
+                    .collect()
+            })
+            .unwrap_or_default();
+        if let Some(environment) = self.environment_mut(project, env) {
+            environment.asleep = Some(before);
+        }
+        true
+    }
+
+    /// Wakes an environment.
+    pub(crate) fn wake(&mut self, project: &str, env: &str) -> bool {
+        let now = self.now().as_second();
+        let Some(environment) = self.environment_mut(project, env) else {
+            return false;
+        };
+        let Some(before) = environment.asleep.take() else {
+            return false;
+        };
+        "success".clone_into(&mut environment.status);
+        environment.update_time = now;
+        let (cluster, namespace) = (
+            environment.cluster_id.clone(),
+            environment.namespace.clone(),
+        );
+        self.in_cluster(&cluster, |kube, cx| {
+            for ((kind, name), replicas) in before {
+                let _ = kube.scale(cx, &namespace, &kind, &name, replicas);
+            }
+        });
+        true
+    }
+
+    /// Notes a change of an environment's record.
+    pub(crate) fn touch(&mut self, env: &Key, by: &str) {
+        let now = self.now().as_second();
+        let maintained = self.level >= Level::V50;
+        if let Some(environment) = self.environments.get_mut(env) {
+            environment.update_time = now;
+            if maintained {
+                by.clone_into(&mut environment.update_by);
+            }
+        }
+        self.changes += 1;
+    }
+}
+
+/// Kind and name of an object.
+pub(crate) fn kind_and_name(object: &Value) -> (String, String) {
+    (
+        object["kind"].as_str().unwrap_or("").to_owned(),
+        object["metadata"]["name"].as_str().unwrap_or("").to_owned(),
+    )
+}

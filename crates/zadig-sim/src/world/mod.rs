@@ -1,0 +1,530 @@
+//! The state of a Zadig with its clusters, and the passing of time in it.
+//!
+//! Background work is an event with a time; a virtual and a real clock run the same events. What routes do to environments is in
+//! `environment`, what the state looks like from outside in `view`.
+
+pub(crate) mod environment;
+pub(crate) mod view;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::action::{KubeAction, KubeActionError};
+use crate::auth::User;
+use crate::clock::{Queue, later};
+use crate::fault::Faults;
+use crate::journal::Journal;
+use crate::kube::{Cluster, Cx, merge};
+use crate::options::{ClockMode, Level, Licence, Options, Pace};
+use crate::seed::{ClusterSeed, RegistrySeed, Seed, ServiceSeed};
+use crate::variables::{Global, Variable};
+use crate::world::environment::Environment;
+
+/// Zadig's own default of `SERVICE_START_TIMEOUT` (Z§4.6).
+const START_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// A project with its service templates.
+#[derive(Debug, Clone)]
+pub(crate) struct Project {
+    pub(crate) name: String,
+    pub(crate) key: String,
+    pub(crate) deploy_type: String,
+    pub(crate) description: String,
+    pub(crate) globals: Vec<Variable>,
+    pub(crate) services: BTreeMap<String, Service>,
+}
+
+/// A service template with all its revisions, the newest last.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Service {
+    pub(crate) revisions: Vec<Revision>,
+}
+
+/// One revision of a service template.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Revision {
+    pub(crate) text: String,
+    pub(crate) variables: Vec<Variable>,
+}
+
+/// Work that goes on after an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Event {
+    /// Look whether a created environment is ready.
+    CreateLook {
+        env: Key,
+        life: u64,
+        until: Timestamp,
+    },
+    /// A creation failed.
+    CreateFailed { env: Key, life: u64 },
+    /// Apply what an update changed.
+    Update {
+        env: Key,
+        life: u64,
+        services: Vec<String>,
+    },
+    /// Take the record of a deleted environment away.
+    Delete {
+        env: Key,
+        life: u64,
+        with_resources: bool,
+    },
+    /// Begin to delete a namespace.
+    Terminate { cluster: String, namespace: String },
+    /// A namespace is gone.
+    Gone {
+        cluster: String,
+        namespace: String,
+        uid: String,
+    },
+    /// A workload's controller has waited long enough.
+    Settle {
+        cluster: String,
+        namespace: String,
+        kind: String,
+        name: String,
+    },
+}
+
+impl Event {
+    /// Whether it is done by Zadig's own process, and lost with it.
+    fn is_zadigs(&self) -> bool {
+        !matches!(self, Self::Gone { .. } | Self::Settle { .. })
+    }
+}
+
+/// Project key and environment key.
+pub(crate) type Key = (String, String);
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) options: Options,
+    pub(crate) level: Level,
+    pub(crate) licence: Licence,
+    pub(crate) start_timeout: Duration,
+    pub(crate) users: Vec<Arc<User>>,
+    pub(crate) faults: Faults,
+    pub(crate) journal: Journal,
+    /// Counts changes of the state, to tell whether a call had an effect.
+    pub(crate) changes: u64,
+    /// The call under way loses its background work.
+    pub(crate) stuck: bool,
+    pub(crate) cluster_list: Vec<ClusterSeed>,
+    pub(crate) clusters: BTreeMap<String, Cluster>,
+    pub(crate) registries: Vec<RegistrySeed>,
+    pub(crate) projects: BTreeMap<String, Project>,
+    pub(crate) environments: BTreeMap<Key, Environment>,
+    queue: Queue<Event>,
+    clock: Timestamp,
+    rng: fastrand::Rng,
+    lives: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: &Seed, options: Options) -> Self {
+        let document = &seed.document;
+        let clusters = document
+            .clusters
+            .iter()
+            .map(|cluster| {
+                let kubernetes = &document.kubernetes;
+                let istio = cluster.istio.unwrap_or(kubernetes.istio);
+                let reachable = cluster
+                    .status
+                    .as_deref()
+                    .is_none_or(|status| status == "normal");
+                let kube = Cluster::new(
+                    istio,
+                    reachable,
+                    kubernetes.nodes.clone(),
+                    kubernetes.host_ip.clone(),
+                );
+                (cluster.cluster_id.clone(), kube)
+            })
+            .collect();
+        let projects = document
+            .projects
+            .iter()
+            .map(|project| {
+                let services = project
+                    .services
+                    .iter()
+                    .filter_map(|service| Some((service.name.clone(), template(seed, service)?)))
+                    .collect();
+                let project = Project {
+                    name: project.project_name.clone(),
+                    key: project.project_key.clone(),
+                    deploy_type: project.deploy_type.clone(),
+                    description: project.description.clone(),
+                    globals: project
+                        .global_variables
+                        .iter()
+                        .filter_map(variable)
+                        .collect(),
+                    services,
+                };
+                (project.key.clone(), project)
+            })
+            .collect();
+        let clock = match options.clock {
+            ClockMode::Real => Timestamp::now(),
+            ClockMode::Virtual { start } => start,
+        };
+        let mut world = Self {
+            level: options.level.or(document.zadig.level).unwrap_or_default(),
+            licence: options
+                .licence
+                .or(document.zadig.licence)
+                .unwrap_or_default(),
+            start_timeout: options
+                .start_timeout
+                .or(document.zadig.start_timeout_s.map(Duration::from_secs))
+                .unwrap_or(START_TIMEOUT),
+            users: document
+                .users
+                .iter()
+                .map(|user| Arc::new(User::from(user)))
+                .collect(),
+            faults: Faults::default(),
+            journal: Journal::default(),
+            changes: 0,
+            stuck: false,
+            cluster_list: document.clusters.clone(),
+            clusters,
+            registries: document.registries.clone(),
+            projects,
+            environments: BTreeMap::new(),
+            queue: Queue::default(),
+            clock,
+            rng: fastrand::Rng::with_seed(1),
+            lives: 0,
+            options,
+        };
+        let local = document
+            .clusters
+            .iter()
+            .find(|cluster| cluster.local)
+            .map(|c| c.cluster_id.clone());
+        for namespace in &document.namespaces {
+            if let Some(local) = &local {
+                let _ =
+                    world.in_cluster(local, |kube, cx| kube.create_namespace(cx, namespace, &[]));
+            }
+        }
+        world
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.options.pace
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        match self.options.clock {
+            ClockMode::Real => Timestamp::now(),
+            ClockMode::Virtual { .. } => self.clock,
+        }
+    }
+
+    pub(crate) fn token(&self, user: &str) -> Option<String> {
+        self.users
+            .iter()
+            .find(|known| known.name == user)
+            .map(|user| user.token())
+    }
+
+    /// How long an answer takes besides what its handler says.
+    pub(crate) fn answer_delay(&self, answer: Duration) -> Duration {
+        match self.options.clock {
+            ClockMode::Real => answer + self.options.latency,
+            ClockMode::Virtual { .. } => Duration::ZERO,
+        }
+    }
+
+    /// Lets everything happen that is due.
+    pub(crate) fn catch_up(&mut self) {
+        let now = self.now();
+        while let Some((at, event)) = self.queue.pop_due(now) {
+            self.clock = self.clock.max(at);
+            self.happen(at, event);
+        }
+        self.clock = self.clock.max(now);
+    }
+
+    pub(crate) fn advance_to(&mut self, t: Timestamp) {
+        if matches!(self.options.clock, ClockMode::Virtual { .. }) {
+            while let Some((at, event)) = self.queue.pop_due(t) {
+                self.clock = self.clock.max(at);
+                self.happen(at, event);
+            }
+            self.clock = self.clock.max(t);
+        } else {
+            self.catch_up();
+        }
+    }
+
+    /// Plans background work; a call that is made to stick loses it (Z§5.1: no watchdog).
+    pub(crate) fn plan(&mut self, after: Duration, event: Event) {
+        if self.stuck && event.is_zadigs() {
+            return;
+        }
+        let at = later(self.now(), after);
+        self.queue.push(at, event);
+    }
+
+    /// When background work is due next.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.queue.next_due()
+    }
+
+    /// A number that tells an environment from a later one of the same key.
+    pub(crate) fn life(&mut self) -> u64 {
+        self.lives += 1;
+        self.lives
+    }
+
+    /// Does something in a cluster and plans what its controllers wait for.
+    pub(crate) fn in_cluster<T>(
+        &mut self,
+        cluster: &str,
+        act: impl FnOnce(&mut Cluster, &mut Cx<'_>) -> T,
+    ) -> Option<T> {
+        let now = self.now();
+        let pod_ready = self.pace().pod_ready;
+        let kube = self.clusters.get_mut(cluster)?;
+        let mut cx = Cx {
+            now,
+            pod_ready,
+            rng: &mut self.rng,
+            wake: Vec::new(),
+        };
+        let result = act(kube, &mut cx);
+        for (at, namespace, kind, name) in cx.wake {
+            self.queue.push(
+                at,
+                Event::Settle {
+                    cluster: cluster.to_owned(),
+                    namespace,
+                    kind,
+                    name,
+                },
+            );
+        }
+        self.changes += 1;
+        Some(result)
+    }
+
+    /// Kills Zadig's process: what it was doing is never finished (Z§5.1).
+    pub(crate) fn restart(&mut self) {
+        self.queue.retain(|event| !event.is_zadigs());
+    }
+
+    /// Zadig comes back with an empty database.
+    pub(crate) fn lose_everything(&mut self) {
+        self.environments.clear();
+        self.changes += 1;
+    }
+
+    fn happen(&mut self, at: Timestamp, event: Event) {
+        match event {
+            Event::CreateLook { env, life, until } => self.look_at_created(&env, life, until, at),
+            Event::CreateFailed { env, life } => {
+                if let Some(environment) = self.alive(&env, life) {
+                    "failed".clone_into(&mut environment.status);
+                }
+            }
+            Event::Update {
+                env,
+                life,
+                services,
+            } => self.apply_update(&env, life, &services),
+            Event::Delete {
+                env,
+                life,
+                with_resources,
+            } => {
+                self.finish_delete(&env, life, with_resources);
+            }
+            Event::Terminate { cluster, namespace } => {
+                let uid = self
+                    .in_cluster(&cluster, |kube, _| kube.terminate(&namespace))
+                    .flatten();
+                if let Some(uid) = uid {
+                    let after = self.pace().namespace_terminating;
+                    self.plan_always(
+                        after,
+                        Event::Gone {
+                            cluster,
+                            namespace,
+                            uid,
+                        },
+                    );
+                }
+            }
+            Event::Gone {
+                cluster,
+                namespace,
+                uid,
+            } => {
+                if let Some(kube) = self.clusters.get_mut(&cluster)
+                    && kube
+                        .namespaces
+                        .get(&namespace)
+                        .is_some_and(|found| found.uid == uid)
+                {
+                    kube.namespaces.remove(&namespace);
+                }
+            }
+            Event::Settle {
+                cluster,
+                namespace,
+                kind,
+                name,
+            } => {
+                self.in_cluster(&cluster, |kube, cx| {
+                    kube.settle(cx, &namespace, &kind, &name);
+                });
+            }
+        }
+        self.changes += 1;
+    }
+
+    fn plan_always(&mut self, after: Duration, event: Event) {
+        let at = later(self.clock.max(self.now()), after);
+        self.queue.push(at, event);
+    }
+
+    fn alive(&mut self, env: &Key, life: u64) -> Option<&mut Environment> {
+        self.environments
+            .get_mut(env)
+            .filter(|environment| environment.life == life)
+    }
+
+    /// What somebody does with kubectl.
+    pub(crate) fn kube_action(&mut self, action: KubeAction) -> Result<(), KubeActionError> {
+        let cluster = match &action {
+            KubeAction::Create { cluster, .. }
+            | KubeAction::Patch { cluster, .. }
+            | KubeAction::Delete { cluster, .. }
+            | KubeAction::Scale { cluster, .. }
+            | KubeAction::SetImage { cluster, .. } => cluster.clone(),
+        };
+        let cluster = cluster
+            .or_else(|| {
+                self.cluster_list
+                    .first()
+                    .map(|cluster| cluster.cluster_id.clone())
+            })
+            .ok_or_else(|| KubeActionError::new("there is no cluster"))?;
+        if let KubeAction::Delete { kind, name, .. } = &action
+            && kind == "Namespace"
+        {
+            self.happen(
+                self.clock,
+                Event::Terminate {
+                    cluster,
+                    namespace: name.clone(),
+                },
+            );
+            return Ok(());
+        }
+        self.in_cluster(&cluster, |kube, cx| kubectl(kube, cx, action))
+            .unwrap_or_else(|| Err("there is no such cluster".to_owned()))
+            .map_err(KubeActionError::new)
+    }
+
+    /// The licence gate of Z§1.3; `enterprise` for the routes that need more than a professional one.
+    pub(crate) fn licensed(&self, enterprise: bool) -> Result<(), crate::reply::Fail> {
+        match (self.licence, enterprise) {
+            (Licence::Enterprise, _) | (Licence::Professional, false) => Ok(()),
+            (Licence::None | Licence::Professional, _) => Err(crate::reply::Fail::code(7050, "")),
+            (Licence::Unreachable, _) => Err(crate::reply::Fail::wrapped(
+                "failed to validate zadig license status, error: the licence service does not answer",
+            )),
+        }
+    }
+}
+
+fn kubectl(kube: &mut Cluster, cx: &mut Cx<'_>, action: KubeAction) -> Result<(), String> {
+    match action {
+        KubeAction::Create { kind, name, .. } if kind == "Namespace" => {
+            kube.create_namespace(cx, &name, &[])
+        }
+        KubeAction::Create {
+            kind,
+            namespace,
+            name,
+            manifest,
+            ..
+        } => {
+            let mut object = manifest.unwrap_or_else(|| json!({}));
+            object["kind"] = json!(kind);
+            object["metadata"]["name"] = json!(name);
+            kube.create(cx, namespace.as_deref().unwrap_or(""), &object)
+        }
+        KubeAction::Patch {
+            kind,
+            namespace,
+            name,
+            patch,
+            ..
+        } => {
+            let namespace = namespace.unwrap_or_default();
+            kube.edit(cx, &namespace, &kind, &name, |manifest| {
+                merge::merge_patch(manifest, &patch);
+            })
+        }
+        KubeAction::Delete {
+            kind,
+            namespace,
+            name,
+            ..
+        } => {
+            let namespace = namespace.unwrap_or_default();
+            if kube.remove(&namespace, &kind, &name) {
+                Ok(())
+            } else {
+                Err(format!("{kind} {name} not found"))
+            }
+        }
+        KubeAction::Scale {
+            kind,
+            namespace,
+            name,
+            replicas,
+            ..
+        } => kube.scale(cx, &namespace, &kind, &name, replicas),
+        KubeAction::SetImage {
+            kind,
+            namespace,
+            name,
+            container,
+            image,
+            ..
+        } => kube.set_image(cx, &namespace, &kind, &name, &container, &image),
+    }
+}
+
+fn template(seed: &Seed, service: &ServiceSeed) -> Option<Service> {
+    let text = seed.texts.get(service.yaml.as_ref()?)?.clone();
+    let variables = service.variables.iter().filter_map(variable).collect();
+    Some(Service {
+        revisions: vec![Revision { text, variables }],
+    })
+}
+
+fn variable(value: &Value) -> Option<Variable> {
+    serde_json::from_value(value.clone()).ok()
+}
+
+/// A global variable as an environment starts with it.
+pub(crate) fn global(variable: &Variable) -> Global {
+    Global {
+        variable: variable.clone(),
+        related_services: Vec::new(),
+    }
+}

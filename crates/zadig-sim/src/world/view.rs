@@ -1,0 +1,248 @@
+//! What the state looks like from outside: service status, live details, the snapshot.
+
+use serde_json::{Value, json};
+
+use super::World;
+use super::environment::{Deployed, Environment, kind_and_name};
+use crate::kube::workload::ready_count;
+use crate::kube::{Object, address_text, age, template_of};
+use crate::render::image_name;
+
+impl World {
+    /// Zadig's word for a service, from its live pods (Z§5.3).
+    pub(crate) fn service_status(
+        &self,
+        environment: &Environment,
+        service: &Deployed,
+    ) -> &'static str {
+        let Some(kube) = self.clusters.get(&environment.cluster_id) else {
+            return "unknown";
+        };
+        let now = self.now();
+        let (mut pods, mut ready, mut workloads, mut jobs, mut suspended) = (0, 0, 0, 0, 0);
+        for object in &service.applied {
+            let (kind, name) = kind_and_name(object);
+            let live = kube.object(&environment.namespace, &kind, &name);
+            match kind.as_str() {
+                "Deployment" | "StatefulSet" | "CloneSet" => {
+                    workloads += 1;
+                    if let Some(live) = live {
+                        pods += live.pods.len();
+                        ready += ready_count(live, now);
+                    }
+                }
+                "CronJob" => {
+                    if let Some(live) = live {
+                        jobs += 1;
+                        suspended += usize::from(live.manifest["spec"]["suspend"] == true);
+                    }
+                }
+                _ => {}
+            }
+        }
+        let asleep = environment.status == "sleeping";
+        match (workloads, jobs) {
+            (0, 0) => "succeeded",
+            (0, _) if asleep || suspended == jobs => "allsuspend",
+            (0, _) if suspended > 0 => "partsuspend",
+            (0, _) => "nosuspend",
+            _ if pods == 0 => "unstart",
+            _ if ready == pods => "running",
+            _ => "unstable",
+        }
+    }
+
+    /// The live look at a service (Z§4.3).
+    pub(crate) fn live(&self, environment: &Environment, name: &str) -> Value {
+        let (mut scales, mut jobs, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
+        let kube = self.clusters.get(&environment.cluster_id);
+        let objects = environment
+            .service(name)
+            .map(|s| s.applied.as_slice())
+            .unwrap_or_default();
+        for object in objects {
+            let (kind, name) = kind_and_name(object);
+            let Some(live) = kube.and_then(|k| k.object(&environment.namespace, &kind, &name))
+            else {
+                continue;
+            };
+            match kind.as_str() {
+                "Deployment" | "StatefulSet" | "CloneSet" => scales.push(json!({
+                    "name": name,
+                    "type": kind,
+                    "images": images(live),
+                    "pods": self.pods(live, &environment.cluster_id),
+                    "replicas": live.replicas(),
+                    "zadigx_release_type": "",
+                    "zadigx_release_tag": "",
+                })),
+                "CronJob" => jobs.push(json!({
+                    "name": name,
+                    "labels": live.manifest["metadata"].get("labels").cloned().unwrap_or_else(|| json!({})),
+                    "images": images(live),
+                    "pods": [],
+                    "create_time": live.created.as_second(),
+                    "suspend": live.manifest["spec"]["suspend"] == true || environment.status == "sleeping",
+                    "schedule": live.manifest["spec"]["schedule"],
+                    "last_schedule": "N/A",
+                })),
+                "Service" => {
+                    let ports = live.manifest["spec"]["ports"].as_array().into_iter().flatten();
+                    let found: Vec<Value> = ports
+                        .map(|port| json!({"service_name": name, "service_port": port["port"], "node_port": 0}))
+                        .collect();
+                    endpoints.push(json!({
+                        "name": name,
+                        "age": age(self.now(), live.created),
+                        "labels": live.manifest["metadata"].get("labels").cloned().unwrap_or_else(|| json!({})),
+                        "endpoints": found,
+                    }));
+                }
+                _ => {}
+            }
+        }
+        json!({
+            "service_name": name,
+            "scales": scales,
+            "ingress": [],
+            "service_endpoints": endpoints,
+            "cron_jobs": jobs,
+            "namespace": environment.namespace,
+            "env_name": environment.key,
+            "product_name": environment.project,
+            "group_name": "",
+        })
+    }
+
+    fn pods(&self, object: &Object, cluster: &str) -> Vec<Value> {
+        let now = self.now();
+        let kube = self.clusters.get(cluster);
+        let node = kube
+            .and_then(|kube| kube.nodes.first())
+            .cloned()
+            .unwrap_or_default();
+        let host = kube.map(|kube| kube.host_ip.clone()).unwrap_or_default();
+        let owner = if object.kind() == "Deployment" {
+            "ReplicaSet"
+        } else {
+            object.kind()
+        };
+        object
+            .pods
+            .iter()
+            .map(|pod| {
+                let ready = pod.is_ready(now);
+                let placed = pod.is_scheduled();
+                let containers: Vec<Value> = pod.template["spec"]["containers"]
+                    .as_array()
+                    .filter(|_| placed)
+                    .into_iter()
+                    .flatten()
+                    .map(|container| {
+                        let mut shown = json!({
+                            "name": container["name"],
+                            "image": container["image"],
+                            "restart_count": 0,
+                            "status": if ready { "running" } else { "waiting" },
+                            "ready": ready,
+                            "ports": container.get("ports").cloned().unwrap_or_else(|| json!([])),
+                            "message": "",
+                            "reason": "",
+                        });
+                        if ready {
+                            shown["started_at"] = json!(pod.created.as_second());
+                        }
+                        shown
+                    })
+                    .collect();
+                json!({
+                    "kind": owner,
+                    "name": pod.name,
+                    "status": if ready { "Running" } else { "Pending" },
+                    "age": age(now, pod.created),
+                    "createtime": pod.created.as_second(),
+                    "ip": if placed { address_text(pod.address) } else { String::new() },
+                    "labels": pod.template["metadata"].get("labels").cloned().unwrap_or_else(|| json!({})),
+                    "containers": containers,
+                    "node_name": if placed { node.clone() } else { String::new() },
+                    "host_ip": if placed { host.clone() } else { String::new() },
+                    "enable_debug_container": false,
+                    "pod_ready": ready,
+                    "containers_ready": ready,
+                    "containers_message": "",
+                })
+            })
+            .collect()
+    }
+
+    /// The whole state, without the content of Secrets.
+    pub(crate) fn snapshot(&self) -> Value {
+        let environments: Vec<Value> = self
+            .environments
+            .values()
+            .map(|environment| {
+                let services: Vec<Value> = environment
+                    .services
+                    .iter()
+                    .map(|service| {
+                        json!({
+                            "name": service.name,
+                            "status": self.service_status(environment, service),
+                            "images": service.images,
+                            "replicas": service.replicas,
+                            "variables": service.variables,
+                        })
+                    })
+                    .collect();
+                json!({
+                    "project": environment.project,
+                    "env_key": environment.key,
+                    "status": environment.status,
+                    "cluster_id": environment.cluster_id,
+                    "namespace": environment.namespace,
+                    "registry_id": environment.registry_id,
+                    "global_variables": environment.globals,
+                    "services": services,
+                })
+            })
+            .collect();
+        let mut namespaces = Vec::new();
+        for (id, kube) in &self.clusters {
+            for (name, namespace) in &kube.namespaces {
+                let workloads: Vec<Value> = kube
+                    .workloads(name)
+                    .map(|(kind, name, object)| {
+                        json!({
+                            "kind": kind,
+                            "name": name,
+                            "generation": object.generation,
+                            "replicas": object.replicas(),
+                            "ready": ready_count(object, self.now()),
+                            "images": images(object),
+                        })
+                    })
+                    .collect();
+                namespaces.push(json!({
+                    "cluster_id": id,
+                    "name": name,
+                    "phase": if namespace.terminating { "Terminating" } else { "Active" },
+                    "labels": namespace.labels,
+                    "workloads": workloads,
+                }));
+            }
+        }
+        json!({ "environments": environments, "namespaces": namespaces })
+    }
+}
+
+fn images(object: &Object) -> Vec<Value> {
+    template_of(&object.manifest)["spec"]["containers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|container| {
+            let image = container["image"].as_str().unwrap_or("");
+            json!({"name": container["name"], "image": image, "image_name": image_name(image)})
+        })
+        .collect()
+}
