@@ -4,5 +4,12 @@
 //! any input or output, [`controller`] is the only part that touches the network.
 
 pub mod api;
+pub mod config;
 pub mod controller;
+pub mod crds;
+pub mod error;
+pub mod leader;
 pub mod plan;
+pub mod process;
+pub mod server;
+pub mod telemetry;

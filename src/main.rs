@@ -1,2 +1,73 @@
-//! Runs the operator.
-fn main() {}
+//! Reads the command line, wires the parts and runs them; no logic.
+
+use std::io::{ErrorKind, Write};
+
+use anyhow::Context;
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use zadig_operator::config::{Cli, Command, CrdsConfig, RunConfig};
+use zadig_operator::{crds, process, telemetry};
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Run(config) => run(config),
+        Command::Crds(config) => print_crds(&config),
+    }
+}
+
+#[tokio::main]
+async fn run(config: RunConfig) -> anyhow::Result<()> {
+    telemetry::log(config.log_format, &config.log_level)?;
+    // One provider for the whole process; who installed one before has chosen the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let shutdown = CancellationToken::new();
+    stop_on_signals(shutdown.clone())?;
+    let client = kube::Client::try_default()
+        .await
+        .context("cannot find the API server: neither in a Pod, nor is KUBECONFIG usable")?;
+    let result = process::run(config, client, shutdown).await;
+    match &result {
+        Ok(()) => tracing::info!("stopped"),
+        Err(error) => tracing::error!(error = error as &dyn std::error::Error, "stopped"),
+    }
+    Ok(result?)
+}
+
+/// The first signal asks for a graceful stop, the second one does not wait for it.
+fn stop_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen to SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen to SIGINT")?;
+    tokio::spawn(async move {
+        for _ in 0..2 {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if shutdown.is_cancelled() {
+                tracing::warn!("stopping at once");
+                std::process::exit(1);
+            }
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}
+
+fn print_crds(config: &CrdsConfig) -> anyhow::Result<()> {
+    let Some(folder) = &config.output_dir else {
+        let written = std::io::stdout().write_all(crds::documents()?.as_bytes());
+        return match written {
+            // `zadig-operator crds | head` is no failure.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to standard output"),
+        };
+    };
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for file in crds::files()? {
+        let path = folder.join(&file.name);
+        std::fs::write(&path, &file.text)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}

@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::schema;
+
 /// Type of a condition (kstatus: `Reconciling` and `Stalled` are present only when true).
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
@@ -38,18 +40,26 @@ pub enum ConditionStatus {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What the condition is about.
+    /// What the condition is about. Ready: everything declared is so, and Zadig reports it healthy. Reconciling: work is going
+    /// on, or something is waited for. Stalled: only a person can help. Synced: what Zadig records equals what is declared.
+    /// Drifted: the cluster differs from Zadig's record in a way that no call repairs. Healthy: Zadig reports all services as
+    /// running. Reconciling, Stalled and Drifted are present only while they are true.
     #[serde(rename = "type")]
+    #[schemars(with = "String", length(min = 1, max = schema::LABEL_MAX))]
     pub type_: ConditionType,
-    /// Whether it holds.
+    /// Whether it holds: True, False or Unknown.
     pub status: ConditionStatus,
-    /// Why, in one word from a closed list.
+    /// Why, in one word from a closed, documented list.
+    // A string in the schema, so that a newer operator can report before the definitions are upgraded too.
+    #[schemars(with = "String", length(min = 1, max = schema::LABEL_MAX))]
     pub reason: Reason,
     /// Why, for a person: what happened, where, what to do.
+    #[schemars(length(max = schema::MESSAGE_MAX))]
     pub message: String,
-    /// The generation of the spec this was said about.
+    /// The generation of the object this was said about.
+    #[schemars(range(min = 0))]
     pub observed_generation: i64,
-    /// When `status` last changed.
+    /// When the status of this condition last changed.
     pub last_transition_time: Time,
 }
 
@@ -82,6 +92,8 @@ pub enum Reason {
     ConnectionSuspended,
     /// The connection does not exist, or may not be used from here.
     ConnectionNotFound,
+    /// The connection's grants do not admit this use of it.
+    AccessDenied,
     /// The connection exists but cannot be used yet.
     ConnectionNotReady,
     /// The connection is gone while the object is being deleted.
@@ -163,6 +175,7 @@ impl Reason {
             Self::Suspended => "Suspended",
             Self::ConnectionSuspended => "ConnectionSuspended",
             Self::ConnectionNotFound => "ConnectionNotFound",
+            Self::AccessDenied => "AccessDenied",
             Self::ConnectionNotReady => "ConnectionNotReady",
             Self::ConnectionGone => "ConnectionGone",
             Self::SourceNotFound => "SourceNotFound",

@@ -1,12 +1,23 @@
-//! ZadigEnvironment: one environment of one Zadig project.
+//! ZadigEnvironment: one environment of one Zadig project, as it is declared.
+//!
+//! What runs inside it is in [`service`], what is reported of it in [`status`].
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+mod service;
+mod status;
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::KeyRef;
-use super::condition::Condition;
+use super::schema;
+
+pub use service::{
+    Container, FieldPolicy, GlobalVariable, Service, ValueFrom, Variable, Workload, WorkloadKind,
+};
+pub use status::{
+    AppliedService, Inventory, LastChange, Ownership, OwnershipState, ServiceStatus,
+    ZadigEnvironmentStatus,
+};
 
 /// One environment of one Zadig project: where it lives, which services it runs, and how.
 #[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -19,59 +30,133 @@ use super::condition::Condition;
     category = "zadig",
     namespaced,
     status = "ZadigEnvironmentStatus",
-    derive = "PartialEq"
+    derive = "PartialEq",
+    selectable = ".spec.projectKey",
+    selectable = ".spec.envKey",
+    doc = "One environment of one Zadig project: where it lives, which services it runs, and how. What is declared here is kept so; what is left out is left alone.",
+    printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status", "description": "Whether everything declared is so and healthy."}"#,
+    printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason", "description": "Why, in one word."}"#,
+    printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.zadigStatus", "description": "Zadig's own word for the environment."}"#,
+    printcolumn = r#"{"name": "Synced", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Synced\")].status", "description": "Whether what Zadig records equals what is declared."}"#,
+    printcolumn = r#"{"name": "Services", "type": "string", "jsonPath": ".status.servicesReady", "description": "Healthy and declared services."}"#,
+    printcolumn = r#"{"name": "Project", "type": "string", "jsonPath": ".spec.projectKey", "description": "Key of the Zadig project."}"#,
+    printcolumn = r#"{"name": "Env", "type": "string", "jsonPath": ".spec.envKey", "description": "Key of the environment in its project."}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since the object was created."}"#,
+    printcolumn = r#"{"name": "Target", "type": "string", "jsonPath": ".status.inventory.namespace", "priority": 1, "description": "Namespace that the environment lives in."}"#,
+    printcolumn = r#"{"name": "Connection", "type": "string", "jsonPath": ".spec.connectionRef.name", "priority": 1, "description": "The ZadigConnection in use."}"#,
+    printcolumn = r#"{"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1, "description": "The page of the environment in Zadig."}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message", "priority": 1, "description": "Why, for a person."}"#
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(transform = schema::without_null)]
+#[schemars(extend("x-kubernetes-validations" = [
+schema::immutable(
+        "connectionRef",
+        "the environment would be another one; create a new ZadigEnvironment, or change the url of the connection",
+    ),
+    schema::immutable("projectKey", "an environment cannot move to another project; create a new ZadigEnvironment"),
+    schema::immutable("envKey", "Zadig cannot rename an environment; create a new ZadigEnvironment"),
+    schema::immutable("scope", "Zadig cannot turn one family into the other; create a new ZadigEnvironment"),
+    schema::immutable("deployType", "it belongs to the project; create a new ZadigEnvironment"),
+    schema::immutable("cluster", "Zadig cannot move an environment; create a new ZadigEnvironment"),
+    schema::immutable("namespace", "Zadig cannot move an environment; create a new ZadigEnvironment"),
+    schema::label("projectKey", "the key of a Zadig project"),
+    schema::label("envKey", "the key of an environment"),
+    schema::label("namespace", "the name of a namespace"),
+    schema::rule(
+        "envKey",
+        // These keys would be read as a part of Zadig's own paths (Z§1.4).
+        "!(self.envKey in ['production', 'variable', 'services', 'envcfgs', 'envcfg', 'service', 'helm', 'kube', 'image', 'scale'])",
+        "envKey is a word that Zadig reserves; none of production, variable, services, envcfgs, envcfg, service, helm, kube, image, scale can be used",
+    ),
+    schema::rule(
+        "namespace",
+        "has(self.__namespace__) || size(self.projectKey) + size(self.envKey) <= 58",
+        "namespace must be set here, because its default, <projectKey>-env-<envKey>, would be longer than 63 characters",
+    )
+]))]
 pub struct ZadigEnvironmentSpec {
-    /// The ZadigConnection to use. Immutable.
+    /// The ZadigConnection to use: which Zadig, with whose token. Required. Immutable.
     pub connection_ref: ConnectionRef,
-    /// Key of the Zadig project. Immutable.
+    /// Key of the Zadig project, as its pages show it in their address; not its display name. The project must exist. Required.
+    /// Immutable.
+    // Zadig's own rule (Z§15), and a label value of the namespace (Z§4.6), hence no '-' at the ends.
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub project_key: String,
-    /// Key of the environment within its project. Immutable.
+    /// Key of the environment, unique within its project across test and production. Lower-case letters, digits and '-'; words
+    /// that Zadig reserves for its own paths are refused. Required. Immutable.
+    // Zadig itself checks nothing (Z§4.6), but the default namespace and labels are made of it.
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub env_key: String,
-    /// Test or Production. Default: Test. Immutable.
+    /// Family of the environment. The one value so far is Test, which is the default. Immutable.
     #[serde(default)]
     pub scope: Scope,
-    /// How the project deploys. Default: KubernetesYAML. Immutable.
+    /// How the project deploys its services. The one value so far is KubernetesYAML, which is the default. Immutable.
     #[serde(default)]
     pub deploy_type: DeployType,
-    /// The cluster to live in, by name or by id. Absent: Zadig's local cluster. Immutable.
+    /// The cluster to live in, by name or by id. Absent: Zadig's local cluster. Immutable, so it can neither be added nor removed
+    /// later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<ClusterRef>,
-    /// The namespace to live in. Absent: `<projectKey>-env-<envKey>`. Immutable.
+    /// The namespace to live in, in that cluster; the connection's `access` must admit it. Created when missing; one that was
+    /// there before is used and is not deleted with the environment. Absent: `<projectKey>-env-<envKey>`, as Zadig's own pages
+    /// propose. Immutable, so it can neither be added nor removed later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub namespace: Option<String>,
-    /// The image registry, by address or by id. Absent: Zadig's default at creation, later left alone.
+    /// The image registry whose pull secret the namespace gets, by address or by id. Absent: Zadig's default at creation, later
+    /// left alone. A change takes effect without restarting anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryRef>,
-    /// Values of the project's global variables. A variable that is not listed is left alone. Changing one after creation needs
-    /// Zadig's professional licence.
+    /// Values of the project's global variables in this environment. The project must declare them. One that is not listed is
+    /// left alone. Changing one after the creation needs Zadig's professional licence and updates the services that use it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = schema::SERVICES_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"])
+    )]
     pub global_variables: Vec<GlobalVariable>,
-    /// The services that run in the environment.
+    /// The services that run in the environment. A new entry is deployed; what happens when one goes is decided by `prune`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = schema::SERVICES_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     pub services: Vec<Service>,
-    /// What to do about an environment that is there already, or not there yet. Default: Create.
+    /// What to do about an environment that is there already, or not there yet. Create: create it; one that exists and was not
+    /// made by this object is refused with the reason EnvironmentExists. CreateOrAdopt: create it, or take over the one that
+    /// exists. Adopt: take over the one that exists, never create. Default: Create. Without effect once the environment is
+    /// owned.
     #[serde(default)]
     pub creation: Creation,
-    /// What happens in Zadig when this object is deleted. Absent: Delete if this object created the environment, else Orphan.
+    /// What happens in Zadig when this object is deleted. Delete: the services and the environment are deleted, with its namespace
+    /// if Zadig made it. Detach: the environment leaves Zadig, its workloads run on. Orphan: nothing is called. Absent: Delete if
+    /// this object created the environment, Orphan if it took it over. The annotation `zadig-operator.io/deletion: Orphan`
+    /// overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
-    /// Which services are removed from the environment when they are not declared. Default: Owned.
+    /// Which services are removed from the environment, with their resources, when they are not declared. Owned: those that this
+    /// object added. All: every one. None: none. Default: Owned.
     #[serde(default)]
     pub prune: Prune,
-    /// Nothing is read or written for this object while true. Default: false.
+    /// While true, nothing is written to Zadig for this object, and deleting it calls nothing. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
 
 /// Reference to a ZadigConnection.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[schemars(extend("x-kubernetes-validations" = [
+schema::object_name("name", "the name of a ZadigConnection"),
+    schema::label("namespace", "the name of a namespace")
+]))]
 pub struct ConnectionRef {
-    /// Name of the connection.
+    /// Name of the connection. Immutable.
+    #[schemars(length(min = 1, max = schema::NAME_MAX))]
     pub name: String,
-    /// Namespace of the connection, where its `access` admits this one. Absent: the same namespace.
+    /// Namespace of the connection, where its `access` admits this one. Absent: the same namespace. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub namespace: Option<String>,
 }
 
@@ -96,133 +181,36 @@ pub enum DeployType {
 
 /// A cluster that Zadig knows, by exactly one of name and id.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(extend("x-kubernetes-validations" = [
+schema::exactly_one_of(&["name", "id"]),
+    schema::object_id("id")
+]))]
 pub struct ClusterRef {
     /// Name as Zadig's cluster list shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = schema::NAME_MAX))]
     pub name: Option<String>,
-    /// Zadig's id: 24 hexadecimal digits.
+    /// Zadig's id: 24 hexadecimal digits in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub id: Option<String>,
 }
 
 /// A registry that Zadig knows, by exactly one of address and id.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[schemars(extend("x-kubernetes-validations" = [
+schema::exactly_one_of(&["address", "id"]),
+    schema::object_id("id")
+]))]
 pub struct RegistryRef {
     /// Address with the registry's namespace: `registry.example.com/shop`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
     pub address: Option<String>,
-    /// Zadig's id: 24 hexadecimal digits.
+    /// Zadig's id: 24 hexadecimal digits in lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub id: Option<String>,
-}
-
-/// The value of a global variable in this environment.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct GlobalVariable {
-    /// Key that the project declares.
-    pub key: String,
-    /// Value; a bool is `"true"` or `"false"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// Where the value comes from instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<ValueFrom>,
-}
-
-/// One service of the environment.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Service {
-    /// Name of the service in the project.
-    pub name: String,
-    /// Values of the service's variables. A variable that is not listed is left alone.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub variables: Vec<Variable>,
-    /// Images of containers, in every workload of the service that has a container of that name.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub containers: Vec<Container>,
-    /// Replicas of workloads.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub workloads: Vec<Workload>,
-    /// Any change restarts the service (its first Deployment; before Zadig 5.0 a StatefulSet is not restarted).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart_token: Option<String>,
-}
-
-/// The value of a service's variable, from exactly one source.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Variable {
-    /// Key that the service's template declares.
-    pub key: String,
-    /// Value; a bool is `"true"` or `"false"`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<String>,
-    /// Where the value comes from instead.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_from: Option<ValueFrom>,
-    /// Follow the environment's global variable of the same key instead.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub use_global: bool,
-}
-
-/// A value kept in a Secret or ConfigMap beside this object; exactly one of the two.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ValueFrom {
-    /// A key of a Secret. A change is applied by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secret_key_ref: Option<KeyRef>,
-    /// A key of a ConfigMap. A change is applied by itself.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config_map_key_ref: Option<KeyRef>,
-}
-
-/// The image of a container.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct Container {
-    /// Name of the container, not of an init container.
-    pub name: String,
-    /// Image with tag or digest.
-    pub image: String,
-    /// Enforce: always this image. OnCreate: set when the service is created, later left alone. Default: Enforce.
-    #[serde(default)]
-    pub policy: FieldPolicy,
-}
-
-/// The replicas of a workload.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct Workload {
-    /// Deployment or StatefulSet.
-    pub kind: WorkloadKind,
-    /// Name of the workload.
-    pub name: String,
-    /// Number of pods.
-    pub replicas: i32,
-    /// Enforce: always this number. OnCreate: set when the service is created, later left alone. Default: Enforce.
-    #[serde(default)]
-    pub policy: FieldPolicy,
-}
-
-/// Kind of a workload that can be scaled.
-#[derive(
-    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
-)]
-pub enum WorkloadKind {
-    /// A Deployment.
-    Deployment,
-    /// A StatefulSet.
-    StatefulSet,
-}
-
-/// Whether a field is held or only set once.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub enum FieldPolicy {
-    /// Repaired whenever it differs.
-    #[default]
-    Enforce,
-    /// Set when the service is created, later left alone.
-    OnCreate,
 }
 
 /// What to do about an environment that is there already, or not there yet.
@@ -258,149 +246,4 @@ pub enum Prune {
     All,
     /// None.
     None,
-}
-
-/// What is known of the environment.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ZadigEnvironmentStatus {
-    /// The generation this status is about.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub observed_generation: Option<i64>,
-    /// Ready, Reconciling, Stalled, Synced, Drifted, Healthy.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
-    /// Zadig's own word for the environment.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zadig_status: Option<String>,
-    /// Since when Zadig says so, as far as we saw.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub zadig_status_since: Option<Time>,
-    /// The page of the environment in Zadig.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// The declared services as they are.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub services: Vec<ServiceStatus>,
-    /// Healthy and declared services: `5/6`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub services_ready: Option<String>,
-    /// What this object owns in Zadig, hence may prune or delete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inventory: Option<Inventory>,
-    /// What was last sent and Zadig does not show again, by service.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub applied: Vec<AppliedService>,
-    /// The last change that was made in Zadig.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_change: Option<LastChange>,
-    /// The reconcile-now annotation last handled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_handled_reconcile_at: Option<String>,
-}
-
-/// One declared service as it is.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct ServiceStatus {
-    /// Name of the service.
-    pub name: String,
-    /// Zadig's own word for the service.
-    pub status: String,
-    /// Pods that are ready, where they were looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ready: Option<i32>,
-    /// Pods that are wanted, where they were looked at.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub desired: Option<i32>,
-    /// Images of the declared containers as they run.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub images: Vec<String>,
-    /// What is wrong, for a person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-/// What an object owns in Zadig. The same facts stand in the ownership annotation; either is enough.
-#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Inventory {
-    /// Whether this object created the environment (false: adopted).
-    pub created: bool,
-    /// The Zadig it lives in: scheme, host, port and path of its URL, normalised.
-    pub zadig: String,
-    /// Zadig's id of the cluster it lives in.
-    pub cluster_id: String,
-    /// The namespace it lives in.
-    pub namespace: String,
-    /// Services that this object added.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub services: Vec<String>,
-    /// When the environment was created anew after something else had deleted it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recreated_at: Option<Time>,
-}
-
-/// What was last sent for one service and Zadig does not show again. Digests are keyed and tell nothing to a reader.
-#[derive(Clone, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AppliedService {
-    /// Name of the service.
-    pub name: String,
-    /// Digest of the variables as declared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub variables: Option<String>,
-    /// Digest of the service as Zadig renders it, without images and replicas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendered: Option<String>,
-    /// Zadig's `update_time` when `rendered` was taken.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rendered_at: Option<i64>,
-    /// Digest of the service's template at our last write.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
-    /// The restart token that was carried out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart_token: Option<String>,
-    /// The fields with policy OnCreate still have to be set.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub initial: bool,
-}
-
-/// A change that was made in Zadig.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-pub struct LastChange {
-    /// When.
-    pub time: Time,
-    /// What was done, secrets redacted.
-    pub action: String,
-}
-
-/// How far the ownership of an environment has come.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OwnershipState {
-    /// A create call is about to be sent, or its answer was lost.
-    Pending,
-    /// This object created the environment.
-    Created,
-    /// This object took over an environment that was there.
-    Adopted,
-}
-
-/// Whose environment it is: the value of the ownership annotation, as JSON.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Ownership {
-    /// The Zadig, as in [`Inventory::zadig`].
-    pub zadig: String,
-    /// Project key.
-    pub project: String,
-    /// Environment key.
-    pub env: String,
-    /// Zadig's id of the cluster.
-    pub cluster_id: String,
-    /// Namespace in that cluster.
-    pub namespace: String,
-    /// How far it has come.
-    pub state: OwnershipState,
 }

@@ -7,7 +7,10 @@
 pub mod condition;
 pub mod connection;
 pub mod environment;
+mod schema;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -28,11 +31,28 @@ pub const RECONCILE_ANNOTATION: &str = "zadig-operator.io/reconcile-requested-at
 /// Annotation that overrides `spec.deletion`; the one value is `Orphan`.
 pub const DELETION_ANNOTATION: &str = "zadig-operator.io/deletion";
 
+/// The definitions of every kind, in the order of their names.
+#[must_use]
+pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
+    vec![
+        connection::ZadigConnection::crd(),
+        environment::ZadigEnvironment::crd(),
+    ]
+}
+
 /// A key of a Secret or ConfigMap in the namespace of the object that names it.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct KeyRef {
-    /// Name of the Secret or ConfigMap, in the same namespace.
+    /// Name of the Secret or ConfigMap, in the same namespace as this object.
+    #[schemars(
+        length(min = 1, max = schema::NAME_MAX),
+        extend("pattern" = schema::SUBDOMAIN)
+    )]
     pub name: String,
     /// Key within its data.
+    #[schemars(
+        length(min = 1, max = schema::NAME_MAX),
+        extend("pattern" = schema::DATA_KEY)
+    )]
     pub key: String,
 }

@@ -1,6 +1,44 @@
-//! The only module that touches the network.
+//! The only module that touches the network: watches, queues, the drivers of each kind, and the watcher of Zadig's lists.
 
+mod connection;
+mod context;
+mod desired;
+mod digest;
+mod environment;
+mod metrics;
+mod rendered;
+mod zadig;
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Debug;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::stream::{self, SelectAll, Stream, StreamExt};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::PartialObjectMeta;
+use kube::runtime::controller::{Config, ReconcileRequest, applier};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use self::context::Context;
+use self::desired::SourceKind;
+use self::digest::DigestKey;
+use self::environment::Locals;
+use self::zadig::{ConnectionKey, Hub, List, Zadig};
+use crate::api::connection::ZadigConnection;
+use crate::api::environment::ZadigEnvironment;
+
+/// How often it is checked which lists are due.
+const TICK: Duration = Duration::from_millis(250);
 
 /// What the controllers need to know of their process.
 #[derive(Clone, Debug)]
@@ -13,16 +51,342 @@ pub struct Settings {
     pub concurrency: u16,
 }
 
-/// Why the controllers could not start or had to stop.
+/// Why the controllers could not start.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {}
+pub enum Error {
+    /// The key of the digests can be neither read nor made.
+    #[error("failed to load the digest key")]
+    DigestKey(#[source] crate::error::Error),
+}
 
-/// Runs the controllers until `shutdown`.
+/// Runs the controllers until `shutdown`; reconciles that are under way then are finished.
+///
+/// # Errors
+/// When they cannot start.
 pub async fn run(
-    _client: kube::Client,
-    _settings: Settings,
+    client: Client,
+    settings: Settings,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    shutdown.cancelled().await;
+    let digests = DigestKey::load(&client, &settings.namespace)
+        .await
+        .map_err(Error::DigestKey)?;
+    let (environments, environments_writer) = reflector::store();
+    let (connections, connections_writer) = reflector::store();
+    let (wake_environment, environments_woken) = mpsc::unbounded_channel();
+    let (wake_connection, connections_woken) = mpsc::unbounded_channel();
+    let reporter = Reporter {
+        controller: "zadig-operator".to_owned(),
+        instance: None,
+    };
+    let ctx = Arc::new(Context {
+        recorder: Recorder::new(client.clone(), reporter),
+        client: client.clone(),
+        environments: environments.clone(),
+        connections: connections.clone(),
+        hub: Hub::default(),
+        digests,
+        locals: Locals::default(),
+        wake_environment,
+        wake_connection,
+        told: Mutex::default(),
+    });
+
+    let environment_changes = {
+        let ctx = Arc::clone(&ctx);
+        own_changes(&client, &settings, environments_writer).map(move |object| {
+            on_environment(&ctx, &object);
+            ObjectRef::from_obj(&object)
+        })
+    };
+    let connection_changes = {
+        let ctx = Arc::clone(&ctx);
+        own_changes(&client, &settings, connections_writer).map(move |object: ZadigConnection| {
+            let key = ConnectionKey {
+                namespace: object.namespace().unwrap_or_default(),
+                name: object.name_any(),
+            };
+            ctx.wake_users(&key);
+            ObjectRef::from_obj(&object)
+        })
+    };
+    let environment_queue = queue(environment_changes, environments_woken, &shutdown);
+    let connection_queue = queue(connection_changes, connections_woken, &shutdown);
+    let config = Config::default().concurrency(settings.concurrency);
+
+    let environments_done = applier(
+        |object, ctx| Box::pin(environment::reconcile(object, ctx)),
+        environment::after_error,
+        Arc::clone(&ctx),
+        environments,
+        environment_queue,
+        config.clone(),
+    )
+    .for_each(|_| async {});
+    let connections_done = applier(
+        |object, ctx| Box::pin(connection::reconcile(object, ctx)),
+        connection::after_error,
+        Arc::clone(&ctx),
+        connections,
+        connection_queue,
+        config,
+    )
+    .for_each(|_| async {});
+    let watching = async {
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = async {
+                tokio::join!(
+                    source_changes::<Secret>(&client, &settings, &ctx, SourceKind::Secret),
+                    source_changes::<ConfigMap>(&client, &settings, &ctx, SourceKind::ConfigMap),
+                    watch_lists(&ctx),
+                );
+            } => {}
+        }
+    };
+    tokio::join!(environments_done, connections_done, watching);
     Ok(())
+}
+
+/// A changed environment may end another's conflict, and the need for its connection.
+fn on_environment(ctx: &Context, object: &ZadigEnvironment) {
+    let key = Context::connection_key(object);
+    let _ = ctx
+        .wake_connection
+        .send(ObjectRef::new(&key.name).within(&key.namespace));
+    for other in ctx.environments.state() {
+        let same = other.spec.project_key == object.spec.project_key
+            && other.spec.env_key == object.spec.env_key
+            && other.uid() != object.uid();
+        if same {
+            let _ = ctx.wake_environment.send(ObjectRef::from_obj(&*other));
+        }
+    }
+}
+
+/// Own objects as they change in a way that concerns us; the store keeps what is used of them.
+fn own_changes<K>(
+    client: &Client,
+    settings: &Settings,
+    writer: reflector::store::Writer<K>,
+) -> impl Stream<Item = K> + Send + 'static
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let mut seen: HashMap<String, u64> = HashMap::new();
+    all::<K>(client, settings)
+        .modify(|object| {
+            object.managed_fields_mut().clear();
+            object
+                .annotations_mut()
+                .remove("kubectl.kubernetes.io/last-applied-configuration");
+        })
+        .reflect(writer)
+        .touched_objects()
+        .filter_map(|object| futures::future::ready(object.ok()))
+        .filter(move |object| {
+            // A status that we wrote ourselves is no news.
+            let uid = object.uid().unwrap_or_default();
+            let mark = mark(object);
+            futures::future::ready(seen.insert(uid, mark) != Some(mark))
+        })
+}
+
+/// What of an object concerns us, as a number: all but its status.
+fn mark<K: Resource>(object: &K) -> u64 {
+    use std::hash::{DefaultHasher, Hasher as _};
+    let meta = object.meta();
+    let mut hasher = DefaultHasher::new();
+    meta.generation.hash(&mut hasher);
+    meta.deletion_timestamp.is_some().hash(&mut hasher);
+    meta.finalizers.hash(&mut hasher);
+    meta.annotations.hash(&mut hasher);
+    hasher.finish()
+}
+
+type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<watcher::Event<K>>> + Send>>;
+
+/// Watches all namespaces, or those that are named.
+fn all<K>(client: &Client, settings: &Settings) -> SelectAll<Events<K>>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let apis: Vec<Api<K>> = if settings.watch_namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        settings
+            .watch_namespaces
+            .iter()
+            .map(|name| Api::namespaced(client.clone(), name))
+            .collect()
+    };
+    stream::select_all(apis.into_iter().map(|api| {
+        let events: Events<K> =
+            Box::pin(kube::runtime::watcher(api, watcher::Config::default()).default_backoff());
+        events
+    }))
+}
+
+/// The queue of one kind: its own changes and whoever wakes it, until the end.
+fn queue<K>(
+    changes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
+    mut woken: mpsc::UnboundedReceiver<ObjectRef<K>>,
+    shutdown: &CancellationToken,
+) -> impl Stream<Item = Result<ReconcileRequest<K>, std::convert::Infallible>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + 'static,
+{
+    let woken = stream::poll_fn(move |cx| woken.poll_recv(cx));
+    let end = shutdown.clone().cancelled_owned();
+    stream::select(changes, woken)
+        .map(|object| Ok(ReconcileRequest::from(object)))
+        .take_until(end)
+}
+
+/// Wakes whoever refers to a Secret or ConfigMap that changed. Only metadata is watched; values are read by name.
+async fn source_changes<K>(client: &Client, settings: &Settings, ctx: &Context, kind: SourceKind)
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Send
+        + 'static,
+{
+    let apis: Vec<Api<PartialObjectMeta<K>>> = if settings.watch_namespaces.is_empty() {
+        vec![Api::all(client.clone())]
+    } else {
+        settings
+            .watch_namespaces
+            .iter()
+            .map(|name| Api::namespaced(client.clone(), name))
+            .collect()
+    };
+    let mut changes = stream::select_all(apis.into_iter().map(|api| {
+        Box::pin(
+            kube::runtime::watcher(api, watcher::Config::default())
+                .default_backoff()
+                .touched_objects(),
+        )
+    }));
+    while let Some(change) = changes.next().await {
+        let Ok(object) = change else { continue };
+        let (namespace, name) = (object.namespace(), object.name_any());
+        let wanted = (kind, name);
+        for environment in ctx.environments.state() {
+            if environment.namespace() == namespace
+                && desired::sources(&environment.spec).contains(&wanted)
+            {
+                let _ = ctx
+                    .wake_environment
+                    .send(ObjectRef::from_obj(&*environment));
+            }
+        }
+        for connection in ctx.connections.state() {
+            if connection.namespace() == namespace
+                && connection::sources(&connection).contains(&wanted)
+            {
+                let _ = ctx.wake_connection.send(ObjectRef::from_obj(&*connection));
+            }
+        }
+    }
+}
+
+/// By connection and project: when the next list is due, and the last one.
+type Due = HashMap<(ConnectionKey, String), (Instant, Option<Arc<List>>)>;
+
+/// Keeps one list per project fresh and wakes the objects whose environment changed in it (design §6).
+async fn watch_lists(ctx: &Arc<Context>) {
+    let mut due: Due = HashMap::new();
+    let mut ticks: u32 = 0;
+    loop {
+        tokio::time::sleep(TICK).await;
+        let links = ctx.hub.up();
+        if links.is_empty() {
+            continue;
+        }
+        ticks = ticks.wrapping_add(1);
+        if ticks % 240 == 1 {
+            let uids: BTreeSet<String> = ctx
+                .environments
+                .state()
+                .iter()
+                .filter_map(|object| object.uid())
+                .collect();
+            ctx.locals.keep(&uids);
+            zadig::lock(&ctx.told).retain(|uid, _| uids.contains(uid));
+        }
+        let mut projects: HashMap<ConnectionKey, BTreeSet<String>> = HashMap::new();
+        for environment in ctx.environments.state() {
+            if !environment.spec.suspend {
+                projects
+                    .entry(Context::connection_key(&environment))
+                    .or_default()
+                    .insert(environment.spec.project_key.clone());
+            }
+        }
+        let now = Instant::now();
+        let mut looks = Vec::new();
+        for (key, zadig) in links {
+            let wanted = projects.remove(&key).unwrap_or_default();
+            zadig.keep_lists(&wanted);
+            due.retain(|(connection, project), _| connection != &key || wanted.contains(project));
+            for project in wanted {
+                let slot = due
+                    .entry((key.clone(), project.clone()))
+                    .or_insert_with(|| {
+                        (
+                            now + zadig.intervals.list.mul_f64(0.5 + fastrand::f64() / 2.0),
+                            None,
+                        )
+                    });
+                if slot.0 <= now {
+                    looks.push((key.clone(), project, Arc::clone(&zadig)));
+                }
+            }
+        }
+        let found = futures::future::join_all(looks.into_iter().map(
+            |(key, project, zadig): (ConnectionKey, String, Arc<Zadig>)| async move {
+                let since = now.checked_sub(zadig.intervals.list / 2).unwrap_or(now);
+                let list = zadig.list(&project, since).await.ok();
+                (key, project, zadig.intervals.list, list)
+            },
+        ))
+        .await;
+        for (key, project, interval, list) in found {
+            let next = Instant::now() + interval.mul_f64(1.0 - fastrand::f64() / 20.0);
+            let Some(list) = list else {
+                due.insert((key, project), (next, None));
+                continue;
+            };
+            let before = due
+                .insert(
+                    (key.clone(), project.clone()),
+                    (next, Some(Arc::clone(&list))),
+                )
+                .and_then(|(_, list)| list);
+            let Some(before) = before else { continue };
+            for environment in ctx.users(&key) {
+                let env = &environment.spec.env_key;
+                if environment.spec.project_key == project
+                    && before.environments.get(env) != list.environments.get(env)
+                {
+                    let _ = ctx
+                        .wake_environment
+                        .send(ObjectRef::from_obj(&*environment));
+                }
+            }
+        }
+    }
 }

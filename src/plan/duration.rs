@@ -22,8 +22,8 @@ pub fn parse(text: &str) -> Option<Duration> {
         let unit = match &rest[..letters] {
             "ms" => Duration::from_millis(1),
             "s" => Duration::from_secs(1),
-            "m" => Duration::from_secs(60),
-            "h" => Duration::from_secs(3600),
+            "m" => Duration::from_mins(1),
+            "h" => Duration::from_hours(1),
             _ => return None,
         };
         let part = unit.checked_mul(u32::try_from(number).ok()?)?;
@@ -41,7 +41,8 @@ pub fn print(duration: Duration) -> String {
     let mut text = String::new();
     for (number, unit) in [(h, "h"), (m, "m"), (s, "s")] {
         if number > 0 {
-            text.push_str(&format!("{number}{unit}"));
+            text.push_str(&number.to_string());
+            text.push_str(unit);
         }
     }
     if text.is_empty() {

@@ -15,7 +15,7 @@ use crate::api::environment::{ClusterRef, Creation, Ownership, OwnershipState, R
 use crate::plan::{Blocked, Plan};
 
 /// A second disappearance within this time means that something else deletes the environment.
-const DISAPPEARS_AGAIN: Duration = Duration::from_secs(24 * 3600);
+const DISAPPEARS_AGAIN: Duration = Duration::from_hours(24);
 
 /// What is to be done about one environment.
 #[must_use]
@@ -40,18 +40,18 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
         Existence::Absent { confirmed } => absent(environment, observed, *confirmed),
         Existence::Present(present) => self::present(environment, observed, present),
     };
-    if observed.connection_suspended {
-        if let Plan::Act(act) = &planned {
-            let summaries: Vec<String> = act.actions.iter().map(Action::summary).collect();
-            planned = Plan::wait(
-                Reason::ConnectionSuspended,
-                format!(
-                    "the connection is suspended; waiting: {}",
-                    summaries.join("; ")
-                ),
-                Duration::from_secs(300),
-            );
-        }
+    if observed.connection_suspended
+        && let Plan::Act(act) = &planned
+    {
+        let summaries: Vec<String> = act.actions.iter().map(Action::summary).collect();
+        planned = Plan::wait(
+            Reason::ConnectionSuspended,
+            format!(
+                "the connection is suspended; waiting: {}",
+                summaries.join("; ")
+            ),
+            Duration::from_mins(5),
+        );
     }
     planned
 }
@@ -80,7 +80,7 @@ fn absent(desired: &Environment, observed: &Observed, confirmed: bool) -> Plan<A
                 "spec.creation: Adopt, but project {} has no environment {}; create it in Zadig, or set creation: CreateOrAdopt",
                 observed.key.project, observed.key.env
             ),
-            Duration::from_secs(60),
+            Duration::from_mins(1),
         );
     }
     if ours {
@@ -243,14 +243,13 @@ fn present(desired: &Environment, observed: &Observed, present: &Present) -> Pla
     }
     match &present.status {
         EnvStatus::Creating => busy(Reason::Creating, observed, present),
-        EnvStatus::Updating => busy(Reason::Updating, observed, present),
         EnvStatus::Deleting => busy(Reason::Deleting, observed, present),
         EnvStatus::Sleeping => Plan::wait(
             Reason::Sleeping,
             "the environment sleeps; nothing is changed until somebody wakes it in Zadig",
-            Duration::from_secs(300),
+            Duration::from_mins(5),
         ),
-        EnvStatus::Other(_) => busy(Reason::Updating, observed, present),
+        EnvStatus::Updating | EnvStatus::Other(_) => busy(Reason::Updating, observed, present),
         EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable => match &present.detail {
             Some(detail) => {
                 let differences = diff(desired, observed, present, detail);

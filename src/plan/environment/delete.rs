@@ -45,7 +45,7 @@ pub(super) fn plan(policy: Option<Deletion>, observed: &Observed) -> Plan<Action
         return Plan::wait(
             Reason::ConnectionSuspended,
             "the connection is suspended; the environment is deleted when it is resumed",
-            Duration::from_secs(300),
+            Duration::from_mins(5),
         );
     }
     // A second call would answer 500 although the first one worked (Z§14.10).

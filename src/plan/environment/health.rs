@@ -11,7 +11,7 @@ use crate::api::condition::Reason;
 use crate::api::environment::{FieldPolicy, ServiceStatus};
 
 /// How long pods may take after a change before their service counts as broken. Zadig's own start time-out is 300 s.
-pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(300);
+pub const PROGRESS_DEADLINE: Duration = Duration::from_mins(5);
 /// How long a service may be unhealthy without a change of ours before it is told: a roll-out by somebody else is normal.
 pub const GRACE: Duration = Duration::from_secs(30);
 

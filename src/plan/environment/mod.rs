@@ -11,6 +11,11 @@ pub mod health;
 pub mod memory;
 pub mod variables;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -520,10 +525,8 @@ impl Action {
             Self::UpdateServices { services, upgrades } => {
                 let mut text = format!("set variables of {}", join(services.keys()));
                 if !upgrades.is_empty() {
-                    text.push_str(&format!(
-                        "; also upgrades the template of {}",
-                        join(upgrades)
-                    ));
+                    text.push_str("; also upgrades the template of ");
+                    text.push_str(&join(upgrades));
                 }
                 text
             }
@@ -565,7 +568,10 @@ pub(crate) fn join<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String 
     let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
     let mut text = shown.join(", ");
     if names.len() > SHOWN {
-        text.push_str(&format!(" and {} more", names.len() - SHOWN));
+        let more = names.len() - SHOWN;
+        text.push_str(" and ");
+        text.push_str(&more.to_string());
+        text.push_str(" more");
     }
     text
 }

@@ -1,0 +1,464 @@
+//! The connections: token and certificates are read here and nowhere else, the server is probed, and the finalizer keeps a
+//! connection until the last object that needs it for its clean-up is gone.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::EventType;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use zadig_client::limit::Limits;
+use zadig_client::{Client, Config, ErrorClass, Scope, Token};
+
+use super::context::Context;
+use super::zadig::{ConnectionKey, Intervals, Link, Zadig, identity};
+use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::api::connection::{CaBundle, Server, ZadigConnection, ZadigConnectionStatus};
+use crate::api::{CONNECTION_FINALIZER, FIELD_MANAGER, FINALIZER, KeyRef, RECONCILE_ANNOTATION};
+use crate::error::{Error, Retry};
+use crate::plan::duration;
+
+/// How soon a connection that cannot be used is tried again.
+const DOWN_RETRY: Duration = Duration::from_secs(30);
+/// An environment key that nobody has: reserved, so that no object can declare it (Z§1.4).
+const PROBE_KEY: &str = "services";
+
+/// What came of a look at a connection.
+struct Probe {
+    server: Server,
+    projects: i64,
+}
+
+/// Why a connection cannot be used.
+struct Down(Reason, String, Duration);
+
+/// Reconciles one connection.
+pub(super) async fn reconcile(
+    object: Arc<ZadigConnection>,
+    ctx: Arc<Context>,
+) -> Result<Requeue, Error> {
+    let key = ConnectionKey {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    };
+    let users = ctx.users(&key);
+    let needed = users
+        .iter()
+        .any(|user| user.finalizers().iter().any(|name| name == FINALIZER));
+    keep(&object, &ctx, needed).await?;
+    if object.metadata.deletion_timestamp.is_some() && !needed {
+        ctx.hub.remove(&key);
+        return Ok(Requeue::await_change());
+    }
+    let result = match open(&object, &ctx).await? {
+        Ok(zadig) => look(&object, zadig).await,
+        Err(down) => Err(down),
+    };
+    let before = ctx.hub.link(&key);
+    let was_up = matches!(before, Some(Link::Up(_)));
+    let (link, after) = match &result {
+        Ok((zadig, _)) => (Link::Up(Arc::clone(zadig)), zadig.intervals.deep),
+        Err(Down(reason, message, after)) => {
+            let last = match before {
+                Some(Link::Up(zadig)) => Some(zadig),
+                Some(Link::Down { last, .. }) => last,
+                None => None,
+            };
+            (
+                Link::Down {
+                    reason: *reason,
+                    message: message.clone(),
+                    last,
+                },
+                *after,
+            )
+        }
+    };
+    let changed = match (&link, ctx.hub.link(&key)) {
+        (Link::Up(new), Some(Link::Up(old))) => !Arc::ptr_eq(new, &old),
+        (Link::Up(_), _) => true,
+        (Link::Down { .. }, _) => was_up,
+    };
+    ctx.hub.set(key.clone(), link);
+    if changed {
+        ctx.wake_users(&key);
+    }
+    write_status(&object, &ctx, result, users.len()).await?;
+    Ok(Requeue::requeue(
+        after.mul_f64(1.0 - fastrand::f64() / 10.0),
+    ))
+}
+
+/// When a failed reconcile is tried again.
+pub(super) fn after_error(_: Arc<ZadigConnection>, error: &Error, _: Arc<Context>) -> Requeue {
+    tracing::warn!(error = error.chain(), "connection not reconciled");
+    Requeue::requeue(match error.retry() {
+        Retry::After(after) => after,
+        Retry::Backoff => Duration::from_secs(5),
+        Retry::Slowly => DOWN_RETRY,
+    })
+}
+
+/// Sets or removes the finalizer.
+async fn keep(object: &ZadigConnection, ctx: &Context, needed: bool) -> Result<(), Error> {
+    let has = object
+        .finalizers()
+        .iter()
+        .any(|name| name == CONNECTION_FINALIZER);
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    if has == needed || (needed && deleting) {
+        return Ok(());
+    }
+    let mut finalizers: Vec<&str> = object
+        .finalizers()
+        .iter()
+        .map(String::as_str)
+        .filter(|name| *name != CONNECTION_FINALIZER)
+        .collect();
+    if needed {
+        finalizers.push(CONNECTION_FINALIZER);
+    }
+    let patch = json!({"metadata": {
+        "resourceVersion": object.metadata.resource_version,
+        "finalizers": finalizers,
+    }});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    match api(object, ctx)
+        .patch_metadata(&object.name_any(), &params, &Patch::Merge(&patch))
+        .await
+    {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(Error::kubernetes("set the connection's finalizer")(error)),
+    }
+}
+
+/// Builds the client, or keeps the one there is when nothing about it changed.
+async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadig>, Down>, Error> {
+    let spec = &object.spec;
+    let namespace = object.namespace().unwrap_or_default();
+    let invalid = |message: String| Ok(Err(Down(Reason::InvalidSpec, message, DOWN_RETRY * 10)));
+    let Ok(url) = spec.url.parse::<url::Url>() else {
+        return invalid("spec.url: not a URL".to_owned());
+    };
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), &namespace);
+    let secret = secrets
+        .get_opt(&spec.token_secret_ref.name)
+        .await
+        .map_err(Error::kubernetes("read the Secret of the token"))?;
+    let reference = &spec.token_secret_ref;
+    let missing = |what: &str| {
+        Ok(Err(Down(
+            Reason::CredentialsMissing,
+            format!("spec.tokenSecretRef: Secret {} {what}", reference.name),
+            DOWN_RETRY * 10,
+        )))
+    };
+    let Some(secret) = secret else {
+        return missing("does not exist in this namespace");
+    };
+    let Some(bytes) = secret.data.and_then(|mut data| data.remove(&reference.key)) else {
+        return missing(&format!("has no key {}", reference.key));
+    };
+    let Ok(text) = String::from_utf8(bytes.0) else {
+        return missing(&format!("holds no text under key {}", reference.key));
+    };
+    let token_digest = ctx.digests.digest([text.as_str()]);
+    let token = match Token::new(text) {
+        Ok(token) => token,
+        Err(error) => {
+            return missing(&format!(
+                "holds no token under key {}: {error}",
+                reference.key
+            ));
+        }
+    };
+    let ca = match &spec.ca_bundle {
+        None => Vec::new(),
+        Some(bundle) => match certificates(ctx, &namespace, bundle).await? {
+            Ok(pem) => pem,
+            Err(message) => return Ok(Err(Down(Reason::SourceNotFound, message, DOWN_RETRY * 10))),
+        },
+    };
+    let limits = spec.limits.clone().unwrap_or_default();
+    let limits = Limits {
+        requests_per_second: f64::from(limits.requests_per_second),
+        burst: limits.burst,
+        max_in_flight: usize::try_from(limits.max_in_flight).unwrap_or(1),
+    };
+    let intervals = spec.intervals.clone().unwrap_or_default();
+    let (Some(list), Some(deep), Some(stuck)) = (
+        duration::parse(&intervals.list),
+        duration::parse(&intervals.deep),
+        duration::parse(&intervals.stuck),
+    ) else {
+        return invalid("spec.intervals: not durations".to_owned());
+    };
+    let name = identity(&url);
+    let governor = ctx.hub.governor(&name, limits);
+    let fingerprint = ctx.digests.digest([
+        spec.url.as_str(),
+        &token_digest,
+        &String::from_utf8_lossy(&ca),
+        &format!("{intervals:?} {limits:?}"),
+    ]);
+    let key = ConnectionKey {
+        namespace: namespace.clone(),
+        name: object.name_any(),
+    };
+    if let Some(zadig) = ctx
+        .hub
+        .known(&key)
+        .filter(|zadig| zadig.fingerprint == fingerprint)
+    {
+        return Ok(Ok(zadig));
+    }
+    let mut config = Config::new(url, token);
+    config.ca_pem = ca;
+    concat!("zadig-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.user_agent);
+    config.observer = Some(Arc::new(super::metrics::Calls));
+    let client = match Client::new(config) {
+        Ok(client) => client.with_governor(governor).for_tenant(namespace),
+        Err(error) => {
+            return invalid(format!(
+                "the connection cannot be used: {}",
+                crate::error::chain(&error)
+            ));
+        }
+    };
+    Ok(Ok(Arc::new(Zadig::new(
+        client,
+        name,
+        Intervals { list, deep, stuck },
+        limits.requests_per_second,
+        fingerprint,
+    ))))
+}
+
+async fn certificates(
+    ctx: &Context,
+    namespace: &str,
+    bundle: &CaBundle,
+) -> Result<Result<Vec<u8>, String>, Error> {
+    let CaBundle {
+        config_map_ref,
+        secret_ref,
+        inline,
+    } = bundle;
+    if let Some(pem) = inline {
+        return Ok(Ok(pem.clone().into_bytes()));
+    }
+    let gone = |field: &str, KeyRef { name, key }: &KeyRef| {
+        Ok(Err(format!(
+            "spec.caBundle.{field}: {name} has no key {key} in this namespace"
+        )))
+    };
+    if let Some(reference) = config_map_ref {
+        let maps: Api<ConfigMap> = Api::namespaced(ctx.client.clone(), namespace);
+        let map = maps
+            .get_opt(&reference.name)
+            .await
+            .map_err(Error::kubernetes("read the ConfigMap of the CA bundle"))?;
+        return match map.and_then(|map| map.data?.remove(&reference.key)) {
+            Some(pem) => Ok(Ok(pem.into_bytes())),
+            None => gone("configMapRef", reference),
+        };
+    }
+    let Some(reference) = secret_ref else {
+        return Ok(Ok(Vec::new()));
+    };
+    let secrets: Api<Secret> = Api::namespaced(ctx.client.clone(), namespace);
+    let secret = secrets
+        .get_opt(&reference.name)
+        .await
+        .map_err(Error::kubernetes("read the Secret of the CA bundle"))?;
+    match secret.and_then(|secret| secret.data?.remove(&reference.key)) {
+        Some(pem) => Ok(Ok(pem.0)),
+        None => gone("secretRef", reference),
+    }
+}
+
+/// The server as known, or as a new look finds it: after the time of a thorough look, or when a person asks.
+async fn look(
+    object: &ZadigConnection,
+    zadig: Arc<Zadig>,
+) -> Result<(Arc<Zadig>, Option<Probe>), Down> {
+    let asked = object.annotations().get(RECONCILE_ANNOTATION).cloned();
+    let mut probed = zadig.probed.lock().await;
+    let fresh = probed.as_ref().is_some_and(|(at, handled)| {
+        at.elapsed() < zadig.intervals.deep.mul_f64(0.8) && *handled == asked
+    });
+    if fresh {
+        drop(probed);
+        return Ok((zadig, None));
+    }
+    *probed = None;
+    let found = probe(&zadig).await?;
+    *probed = Some((tokio::time::Instant::now(), asked));
+    drop(probed);
+    Ok((zadig, Some(found)))
+}
+
+/// Looks at the server: who we are to it, its level and its licence, by reads alone (Z§12, Z§1.3).
+async fn probe(zadig: &Zadig) -> Result<Probe, Down> {
+    let client = &zadig.client;
+    let failed = |error: zadig_client::Error| {
+        let error = Error::zadig("list the projects")(error);
+        let after = match error.retry() {
+            Retry::Slowly => DOWN_RETRY * 4,
+            Retry::Backoff | Retry::After(_) => DOWN_RETRY,
+        };
+        Down(error.reason(), error.chain(), after)
+    };
+    let projects = client.projects().await.map_err(failed)?;
+    // Any project serves: both probes are about routes, not about the project.
+    let project = projects
+        .first()
+        .map_or("zadig-operator", |project| project.project_key.as_str());
+    let licence = match client.list_environments(Scope::Production, project).await {
+        Ok(_) => "Professional",
+        Err(error) if error.class() == ErrorClass::LicenceRefused => "None",
+        Err(_) => "Unknown",
+    };
+    zadig.set_licence_refused(licence == "None");
+    // The pods route came with 4.3; before, the router does not know it (Z§12).
+    let api_level = match client
+        .service_pods(Scope::Test, project, PROBE_KEY, PROBE_KEY)
+        .await
+    {
+        Err(error) if error.class() == ErrorClass::NotFoundRoute => "4.2",
+        _ => "4.3+",
+    };
+    Ok(Probe {
+        server: Server {
+            api_level: api_level.to_owned(),
+            licence: licence.to_owned(),
+        },
+        projects: i64::try_from(projects.len()).unwrap_or(i64::MAX),
+    })
+}
+
+async fn write_status(
+    object: &ZadigConnection,
+    ctx: &Context,
+    result: Result<(Arc<Zadig>, Option<Probe>), Down>,
+    users: usize,
+) -> Result<(), Error> {
+    let old = object.status.clone().unwrap_or_default();
+    let generation = object.metadata.generation.unwrap_or_default();
+    let (ready, reason, message) = match &result {
+        Ok(_) => (
+            ConditionStatus::True,
+            Reason::Ready,
+            "Zadig answers and knows the token".to_owned(),
+        ),
+        Err(Down(reason, message, _)) => (ConditionStatus::False, *reason, message.clone()),
+    };
+    let stalled = matches!(
+        reason,
+        Reason::Unauthorized
+            | Reason::CredentialsMissing
+            | Reason::InvalidSpec
+            | Reason::SourceNotFound
+    );
+    let mut wanted = vec![(ConditionType::Ready, ready)];
+    if stalled {
+        wanted.push((ConditionType::Stalled, ConditionStatus::True));
+    } else if ready == ConditionStatus::False {
+        wanted.push((ConditionType::Reconciling, ConditionStatus::True));
+    }
+    let now = Timestamp::now();
+    let now = Time(Timestamp::from_second(now.as_second()).unwrap_or(now));
+    let conditions = wanted
+        .into_iter()
+        .map(|(type_, status)| Condition {
+            type_,
+            status,
+            reason,
+            message: message.clone(),
+            observed_generation: generation,
+            last_transition_time: old
+                .conditions
+                .iter()
+                .find(|known| known.type_ == type_ && known.status == status)
+                .map_or_else(|| now.clone(), |known| known.last_transition_time.clone()),
+        })
+        .collect();
+    let mut new = ZadigConnectionStatus {
+        observed_generation: Some(generation),
+        conditions,
+        environments: Some(i64::try_from(users).unwrap_or(i64::MAX)),
+        last_handled_reconcile_at: object.annotations().get(RECONCILE_ANNOTATION).cloned(),
+        ..old.clone()
+    };
+    if let Ok((zadig, probe)) = result {
+        if let Some(probe) = probe {
+            new.server = Some(probe.server);
+            new.projects = Some(probe.projects);
+        }
+        let real = zadig.budget.round(users, 3);
+        new.deep_interval = (real > zadig.intervals.deep).then(|| duration::print(real));
+    }
+    if object.status.as_ref() == Some(&new) {
+        return Ok(());
+    }
+    let patch = json!({
+        "apiVersion": ZadigConnection::api_version(&()),
+        "kind": ZadigConnection::kind(&()),
+        "status": new,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    match api(object, ctx)
+        .patch_status(&object.name_any(), &params, &Patch::Apply(&patch))
+        .await
+    {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(error) => return Err(Error::kubernetes("write the connection's status")(error)),
+    }
+    let before = old
+        .conditions
+        .iter()
+        .find(|c| c.type_ == ConditionType::Ready)
+        .map(|c| c.reason);
+    if before != Some(reason) {
+        let type_ = if ready == ConditionStatus::True {
+            EventType::Normal
+        } else {
+            EventType::Warning
+        };
+        ctx.event(object, type_, reason.as_str(), "Probe", &message)
+            .await;
+    }
+    Ok(())
+}
+
+/// The Secrets and ConfigMaps that a connection reads, by kind and name.
+pub(super) fn sources(object: &ZadigConnection) -> BTreeSet<(super::desired::SourceKind, String)> {
+    use super::desired::SourceKind::{ConfigMap, Secret};
+    let spec = &object.spec;
+    let mut names = BTreeSet::from([(Secret, spec.token_secret_ref.name.clone())]);
+    if let Some(bundle) = &spec.ca_bundle {
+        names.extend(bundle.secret_ref.iter().map(|r| (Secret, r.name.clone())));
+        names.extend(
+            bundle
+                .config_map_ref
+                .iter()
+                .map(|r| (ConfigMap, r.name.clone())),
+        );
+    }
+    names
+}
+
+fn api(object: &ZadigConnection, ctx: &Context) -> Api<ZadigConnection> {
+    Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default())
+}

@@ -1,0 +1,154 @@
+//! What a reconcile is given.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client, Resource};
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::digest::DigestKey;
+use super::environment::Locals;
+use super::zadig::{ConnectionKey, Hub};
+use crate::api::condition::Reason;
+use crate::api::connection::ZadigConnection;
+use crate::api::environment::ZadigEnvironment;
+use crate::error::{Error, bounded};
+use crate::plan::access::{Use, Verdict, judge};
+
+/// Longest note of an event, in bytes; Kubernetes takes 1 KiB.
+const NOTE: usize = 1000;
+
+/// Clients, stores and memory of the controllers.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) environments: Store<ZadigEnvironment>,
+    pub(super) connections: Store<ZadigConnection>,
+    pub(super) hub: Hub,
+    pub(super) digests: DigestKey,
+    pub(super) recorder: Recorder,
+    pub(super) locals: Locals,
+    /// Asks for a reconcile of an environment.
+    pub(super) wake_environment: UnboundedSender<ObjectRef<ZadigEnvironment>>,
+    /// Asks for a reconcile of a connection.
+    pub(super) wake_connection: UnboundedSender<ObjectRef<ZadigConnection>>,
+    /// When each environment's Ready reason was last told in an event, by uid.
+    pub(super) told: Mutex<HashMap<String, Reason>>,
+}
+
+impl Context {
+    /// The connection that an environment refers to.
+    pub(super) fn connection_key(environment: &ZadigEnvironment) -> ConnectionKey {
+        let reference = &environment.spec.connection_ref;
+        ConnectionKey {
+            namespace: reference
+                .namespace
+                .clone()
+                .or_else(|| environment.metadata.namespace.clone())
+                .unwrap_or_default(),
+            name: reference.name.clone(),
+        }
+    }
+
+    /// A connection as last seen.
+    pub(super) fn connection(&self, key: &ConnectionKey) -> Option<Arc<ZadigConnection>> {
+        self.connections
+            .get(&ObjectRef::new(&key.name).within(&key.namespace))
+    }
+
+    /// Whether an environment may use its connection.
+    ///
+    /// # Errors
+    /// When a grant selects by labels and the namespace's cannot be read.
+    pub(super) async fn may_use(
+        &self,
+        environment: &ZadigEnvironment,
+        connection: &ZadigConnection,
+    ) -> Result<Verdict, Error> {
+        let spec = &environment.spec;
+        let from = environment
+            .metadata
+            .namespace
+            .as_deref()
+            .unwrap_or_default();
+        let home = connection.metadata.namespace.as_deref().unwrap_or_default();
+        let grants = connection.spec.access.as_deref();
+        let by_labels = grants.is_some_and(|grants| {
+            grants
+                .iter()
+                .any(|grant| grant.namespaces.selector.is_some())
+        });
+        let from_labels: BTreeMap<String, String> = if by_labels {
+            let namespaces: Api<Namespace> = Api::all(self.client.clone());
+            namespaces
+                .get_metadata_opt(from)
+                .await
+                .map_err(Error::kubernetes("read the labels of a namespace"))?
+                .and_then(|namespace| namespace.metadata.labels)
+                .unwrap_or_default()
+        } else {
+            BTreeMap::new()
+        };
+        let target = super::desired::target_namespace(
+            spec.namespace.as_ref(),
+            &spec.project_key,
+            &spec.env_key,
+        );
+        let wanted = Use {
+            from,
+            from_labels: &from_labels,
+            project: &spec.project_key,
+            scope: spec.scope,
+            target: &target,
+        };
+        Ok(judge(home, grants, &wanted))
+    }
+
+    /// Every environment that refers to a connection.
+    pub(super) fn users(&self, key: &ConnectionKey) -> Vec<Arc<ZadigEnvironment>> {
+        self.environments
+            .state()
+            .into_iter()
+            .filter(|environment| &Self::connection_key(environment) == key)
+            .collect()
+    }
+
+    /// Asks for a reconcile of every environment that refers to a connection.
+    pub(super) fn wake_users(&self, key: &ConnectionKey) {
+        for environment in self.users(key) {
+            let _ = self
+                .wake_environment
+                .send(ObjectRef::from_obj(&*environment));
+        }
+    }
+
+    /// Sends an event. One that is lost is no reason to fail: in a namespace that is being deleted none can be written.
+    pub(super) async fn event<K: Resource<DynamicType = ()>>(
+        &self,
+        object: &K,
+        type_: EventType,
+        reason: &str,
+        action: &str,
+        note: &str,
+    ) {
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            note: Some(bounded_bytes(note)),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            tracing::debug!(error = crate::error::chain(&error), "event not written");
+        }
+    }
+}
+
+fn bounded_bytes(note: &str) -> String {
+    if note.len() <= NOTE {
+        return note.to_owned();
+    }
+    bounded(note, NOTE / 4)
+}

@@ -1,0 +1,200 @@
+//! One action, one call: nothing is decided here.
+
+use std::collections::BTreeMap;
+
+use zadig_client::{
+    Container, CreateEnvironment, EditEnvironment, GlobalVariable, NewGlobalVariable, NewService,
+    Resources, Scale, Scope, ServiceChange, UpdateImage, Variable as WireVariable, VariableType,
+    WorkloadKind,
+};
+
+use crate::api::environment::WorkloadKind as DeclaredKind;
+use crate::controller::zadig::Zadig;
+use crate::error::Error;
+use crate::plan::environment::variables::typed;
+use crate::plan::environment::{Action, EnvKey, Variable, VariableValue};
+
+/// Sends one action to Zadig.
+///
+/// # Errors
+/// What the call answers. [`Error::outcome_unknown`] tells whether it may have taken effect.
+pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result<(), Error> {
+    let EnvKey { project, env } = key;
+    let client = &zadig.client;
+    let failed = Error::zadig(action.summary());
+    // Adding, updating and scaling calls of one project wait for one lock in Zadig, and fail after 15.5 s (Z§7.1).
+    let lock = zadig.project_lock(project);
+    let _turn = match action {
+        Action::AddServices { .. }
+        | Action::UpdateServices { .. }
+        | Action::ScaleWorkload { .. } => Some(lock.lock().await),
+        _ => None,
+    };
+    match action {
+        // Written to Kubernetes by the driver.
+        Action::RecordOwnership(_) => Ok(()),
+        Action::CreateEnvironment(create) => {
+            let body = CreateEnvironment {
+                env_key: env.clone(),
+                cluster_id: create.cluster_id.clone(),
+                namespace: create.namespace.clone(),
+                registry_id: create.registry_id.clone(),
+                global_variables: create
+                    .global_variables
+                    .iter()
+                    .map(|(key, value)| NewGlobalVariable {
+                        key: key.clone(),
+                        value: value.expose().into(),
+                    })
+                    .collect(),
+                services: create
+                    .services
+                    .iter()
+                    .map(|(name, (variables, images))| NewService {
+                        service_name: name.clone(),
+                        containers: images
+                            .iter()
+                            .map(|(container, image)| Container {
+                                name: container.clone(),
+                                image: image.clone(),
+                                ..Container::default()
+                            })
+                            .collect(),
+                        variables: variables.iter().map(wire).collect(),
+                    })
+                    .collect(),
+                ..CreateEnvironment::default()
+            };
+            client.create_environment(Scope::Test, project, &body).await
+        }
+        Action::SetRegistry { registry_id } => {
+            let edit = EditEnvironment {
+                registry_id: Some(registry_id.clone()),
+                alias: None,
+            };
+            client
+                .edit_environment(Scope::Test, project, env, &edit)
+                .await
+        }
+        Action::PutGlobalVariables { variables, .. } => {
+            let all: Vec<GlobalVariable> = variables
+                .iter()
+                .map(|(key, variable)| GlobalVariable {
+                    key: key.clone(),
+                    value: variable.value.clone(),
+                    kind: kind(&variable.kind),
+                    options: variable.options.clone(),
+                    desc: variable.description.clone(),
+                    related_services: variable.related.iter().cloned().collect(),
+                })
+                .collect();
+            client
+                .put_global_variables(Scope::Test, project, env, &all)
+                .await
+        }
+        Action::RemoveServices { services } => {
+            let names: Vec<&String> = services.iter().collect();
+            client
+                .delete_services(Scope::Test, project, env, &names, Resources::Delete)
+                .await
+        }
+        Action::UpdateServices { services, .. } => {
+            client
+                .update_services(Scope::Test, project, env, &changes(services))
+                .await
+        }
+        Action::AddServices { services } => {
+            client
+                .add_services(Scope::Test, project, env, &changes(services))
+                .await
+        }
+        Action::SetImage {
+            service,
+            kind,
+            workload,
+            container,
+            image,
+            ..
+        } => {
+            let kind = match kind.parse::<WorkloadKind>() {
+                Ok(kind) => kind,
+                // The name came from Zadig's answer; a kind that has no image route is never planned for.
+                Err(_) => WorkloadKind::Deployment,
+            };
+            let update = UpdateImage {
+                env_key: env.clone(),
+                service_name: service.clone(),
+                workload_name: workload.clone(),
+                container_name: container.clone(),
+                image: image.clone(),
+            };
+            client.update_image(kind, project, &update).await
+        }
+        Action::ScaleWorkload {
+            service,
+            kind,
+            workload,
+            replicas,
+            ..
+        } => {
+            let scale = Scale {
+                env_key: env.clone(),
+                service_name: service.clone(),
+                workload_name: workload.clone(),
+                workload_kind: match kind {
+                    DeclaredKind::Deployment => WorkloadKind::Deployment,
+                    DeclaredKind::StatefulSet => WorkloadKind::StatefulSet,
+                },
+                replicas: u32::try_from(*replicas).unwrap_or_default(),
+            };
+            client.scale(project, &scale).await
+        }
+        Action::RestartService { service, .. } => {
+            client
+                .restart_service(Scope::Test, project, env, service)
+                .await
+        }
+        Action::DeleteEnvironment { keep_resources } => {
+            let resources = if *keep_resources {
+                Resources::Keep
+            } else {
+                Resources::Delete
+            };
+            client
+                .delete_environment(Scope::Test, project, env, resources)
+                .await
+        }
+    }
+    .map_err(failed)
+}
+
+fn changes(services: &BTreeMap<String, Vec<VariableValue>>) -> Vec<ServiceChange> {
+    services
+        .iter()
+        .map(|(name, variables)| ServiceChange {
+            service_name: name.clone(),
+            variables: variables.iter().map(wire).collect(),
+        })
+        .collect()
+}
+
+fn wire(variable: &VariableValue) -> WireVariable {
+    match &variable.value {
+        Variable::Value(text) => WireVariable::own(
+            &variable.key,
+            typed(text, &variable.kind),
+            kind(&variable.kind),
+        ),
+        Variable::Global => WireVariable::global(&variable.key, kind(&variable.kind)),
+    }
+}
+
+fn kind(word: &str) -> VariableType {
+    match word {
+        "string" => VariableType::String,
+        "bool" => VariableType::Bool,
+        "enum" => VariableType::Enum,
+        "yaml" => VariableType::Yaml,
+        other => VariableType::Other(other.to_owned()),
+    }
+}

@@ -1,0 +1,1115 @@
+//! The driver of an environment: observe, plan, act, status, in one readable chain.
+
+mod act;
+mod local;
+mod observe;
+mod status;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::EventType;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+use serde_json::json;
+use tokio::time::Instant;
+
+use self::local::Local;
+use self::observe::Looker;
+use self::status::{Facts, Outcome};
+use super::context::Context;
+use super::desired;
+use super::zadig::{ConnectionKey, Link, Zadig, identity, lock};
+use crate::api::condition::{ConditionStatus, ConditionType, Reason};
+use crate::api::environment::{
+    Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
+};
+use crate::api::{
+    DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION, RECONCILE_ANNOTATION,
+};
+use crate::error::{Error, Retry};
+use crate::plan::access::Verdict;
+use crate::plan::claim::{Claim, rival};
+use crate::plan::environment::health::{self, Health, Trouble, health};
+use crate::plan::environment::memory::Memory;
+use crate::plan::environment::{
+    Action, Desired, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
+};
+use crate::plan::{Blocked, Plan};
+
+/// How long an outage of Zadig is told on the connection alone before its objects say so too.
+const OUTAGE_GRACE: Duration = Duration::from_mins(5);
+/// How old a list may be while Zadig works on an environment: all who wait share two calls a second.
+const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
+/// Longest delay after failures in a row.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+/// Delay after a failure that only a person, or time, can mend. A 403 can be transient (Z§1.2).
+const SLOW_RETRY: Duration = Duration::from_mins(2);
+/// How often a blocked object is looked at without a reason.
+const BLOCKED_RETRY: Duration = Duration::from_mins(2);
+
+/// What this process remembers, by uid.
+#[derive(Default)]
+pub(super) struct Locals(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Local>>>>);
+
+impl Locals {
+    fn of(&self, uid: &str) -> Arc<tokio::sync::Mutex<Local>> {
+        let mut locals = lock(&self.0);
+        let local = locals
+            .entry(uid.to_owned())
+            .or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Local::new())));
+        Arc::clone(local)
+    }
+
+    /// Forgets objects that are gone.
+    pub(super) fn keep(&self, uids: &BTreeSet<String>) {
+        lock(&self.0).retain(|uid, _| uids.contains(uid));
+    }
+}
+
+/// How one reconcile ended.
+enum Step {
+    /// Nothing to tell; look again after this time, or when something changes.
+    Quiet(Duration),
+    /// Something to tell.
+    Tell {
+        outcome: Outcome,
+        told: Told,
+        after: Duration,
+    },
+    /// The object is released.
+    Released(&'static str),
+}
+
+/// What a step found besides its outcome.
+#[derive(Default)]
+struct Told {
+    zadig_status: Option<(String, Timestamp)>,
+    url: Option<String>,
+    services: Option<(Vec<ServiceStatus>, usize, usize)>,
+    change: Option<String>,
+}
+
+/// Reconciles one environment.
+pub(super) async fn reconcile(
+    object: Arc<ZadigEnvironment>,
+    ctx: Arc<Context>,
+) -> Result<Requeue, Error> {
+    let Some(uid) = object.uid() else {
+        return Ok(Requeue::await_change());
+    };
+    let local = ctx.locals.of(&uid);
+    let mut local = local.lock().await;
+    let started = Instant::now();
+    let step = attempt(&object, &ctx, &mut local).await;
+    let (word, requeue) = finish(&object, &ctx, &mut local, step).await?;
+    metrics::counter!("zadig_operator_reconciles_total", "kind" => "ZadigEnvironment", "outcome" => word)
+        .increment(1);
+    metrics::histogram!("zadig_operator_reconcile_duration_seconds", "kind" => "ZadigEnvironment")
+        .record(started.elapsed().as_secs_f64());
+    Ok(requeue)
+}
+
+/// When a failed reconcile is tried again; the failures are counted and told by [`reconcile`] itself.
+pub(super) fn after_error(_: Arc<ZadigEnvironment>, error: &Error, _: Arc<Context>) -> Requeue {
+    tracing::debug!(error = error.chain(), "the status could not be written");
+    Requeue::requeue(Duration::from_secs(1))
+}
+
+/// Tells the outcome: status, events, log, and when to look again.
+async fn finish(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    local: &mut Local,
+    step: Result<Step, Error>,
+) -> Result<(&'static str, Requeue), Error> {
+    let now = Timestamp::now();
+    let (outcome, told, after) = match step {
+        Ok(Step::Quiet(after)) => {
+            return Ok(("quiet", Requeue::requeue(jittered(after))));
+        }
+        Ok(Step::Released(how)) => {
+            tracing::info!(how, "released");
+            return Ok(("released", Requeue::await_change()));
+        }
+        Ok(Step::Tell {
+            outcome,
+            told,
+            after,
+        }) => {
+            local.failures = 0;
+            local.outage_since = None;
+            (outcome, told, after)
+        }
+        Err(error) => {
+            local.failures = local.failures.saturating_add(1);
+            local.settled = false;
+            let after = match error.retry() {
+                Retry::Backoff => backoff(local.failures),
+                Retry::After(after) => after,
+                Retry::Slowly => SLOW_RETRY,
+            };
+            tracing::warn!(
+                reason = error.reason().as_str(),
+                error = error.chain(),
+                retry_in_s = after.as_secs(),
+                "reconcile failed"
+            );
+            if error.is_outage() {
+                let since = *local.outage_since.get_or_insert(now);
+                let young = Duration::try_from(now.duration_since(since))
+                    .is_ok_and(|age| age < OUTAGE_GRACE);
+                if young && is_ready(object) {
+                    return Ok(("outage", Requeue::requeue(jittered(after))));
+                }
+            }
+            if matches!(error.retry(), Retry::After(_)) && error.reason() == Reason::KubernetesError
+            {
+                return Ok(("conflict", Requeue::requeue(after)));
+            }
+            let outcome = match error.retry() {
+                Retry::Slowly => Outcome::Stalled(error.reason(), error.chain()),
+                Retry::Backoff | Retry::After(_) => Outcome::Failing(error.reason(), error.chain()),
+            };
+            (outcome, Told::default(), after)
+        }
+    };
+    let word = match &outcome {
+        Outcome::Ready => "ready",
+        Outcome::Progressing(_) | Outcome::Working(..) => "working",
+        Outcome::Unhealthy(..) => "unhealthy",
+        Outcome::Resting(..) => "resting",
+        Outcome::Stalled(..) => "stalled",
+        Outcome::Failing(..) => "error",
+    };
+    write_status(object, ctx, local, &outcome, told, now).await?;
+    Ok((word, Requeue::requeue(jittered(after))))
+}
+
+/// Writes the status if it differs, and an event if the reason does.
+async fn write_status(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    local: &Local,
+    outcome: &Outcome,
+    told: Told,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let old = object.status.as_ref();
+    let kept = old.and_then(|old| {
+        Some((
+            old.zadig_status.clone()?,
+            old.zadig_status_since.as_ref()?.0,
+        ))
+    });
+    let zadig_status = told.zadig_status.or(kept);
+    let new = status::status(
+        old,
+        outcome,
+        Facts {
+            generation: object.metadata.generation.unwrap_or_default(),
+            now,
+            record: local.record.as_ref(),
+            memory: &local.memory,
+            zadig_status: zadig_status
+                .as_ref()
+                .map(|(word, since)| (word.as_str(), *since)),
+            url: told.url,
+            services: told.services,
+            change: told.change.map(|change| (now, change)),
+            handled: object
+                .annotations()
+                .get(RECONCILE_ANNOTATION)
+                .map(String::as_str),
+        },
+    );
+    if old != Some(&new) {
+        let api = api(object, ctx);
+        let patch = json!({
+            "apiVersion": ZadigEnvironment::api_version(&()),
+            "kind": ZadigEnvironment::kind(&()),
+            "status": new,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        match api
+            .patch_status(&object.name_any(), &params, &Patch::Apply(&patch))
+            .await
+        {
+            Ok(_) => {}
+            // Gone meanwhile: nobody is left to tell.
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+            Err(error) => return Err(Error::kubernetes("write the status")(error)),
+        }
+    }
+    let ready = new
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == ConditionType::Ready);
+    let Some(ready) = ready else { return Ok(()) };
+    let uid = object.uid().unwrap_or_default();
+    let before = lock(&ctx.told).insert(uid, ready.reason).or_else(|| {
+        let conditions = &old?.conditions;
+        Some(
+            conditions
+                .iter()
+                .find(|c| c.type_ == ConditionType::Ready)?
+                .reason,
+        )
+    });
+    if before != Some(ready.reason) {
+        let bad = matches!(
+            outcome,
+            Outcome::Stalled(..) | Outcome::Failing(..) | Outcome::Unhealthy(..)
+        );
+        let type_ = if bad {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
+        tracing::info!(
+            reason = ready.reason.as_str(),
+            message = ready.message,
+            "changed"
+        );
+        ctx.event(
+            object,
+            type_,
+            ready.reason.as_str(),
+            "Reconcile",
+            &ready.message,
+        )
+        .await;
+    }
+    Ok(())
+}
+
+/// One attempt: it never loops back, the next one observes afresh.
+async fn attempt(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    local: &mut Local,
+) -> Result<Step, Error> {
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    load(object, local);
+    if deleting && !object.finalizers().iter().any(|name| name == FINALIZER) {
+        return Ok(Step::Released("nothing was ever written"));
+    }
+    let policy = deletion_policy(object, local.record.as_ref());
+    if deleting && (policy == Some(Deletion::Orphan) || local.record.is_none()) {
+        return release(object, ctx, "orphaned: nothing was called").await;
+    }
+    if object.spec.suspend {
+        if deleting {
+            ctx.event(
+                object,
+                EventType::Normal,
+                Reason::Suspended.as_str(),
+                "Release",
+                "deleted while suspended: the environment stays in Zadig",
+            )
+            .await;
+            return release(object, ctx, "suspended: nothing was called").await;
+        }
+        return Ok(Step::Quiet(Duration::from_hours(1)));
+    }
+    let zadig = match link(object, ctx, deleting).await? {
+        Ok(zadig) => zadig,
+        Err(step) => return Ok(*step),
+    };
+    let key = EnvKey {
+        project: object.spec.project_key.clone(),
+        env: object.spec.env_key.clone(),
+    };
+    let desired = if deleting {
+        Desired::Absent { policy }
+    } else {
+        let wanted = desired::sources(&object.spec);
+        let namespace = object.namespace().unwrap_or_default();
+        let sources = desired::read_sources(&ctx.client, &namespace, wanted).await?;
+        match desired::environment::<Action>(&object.spec, &sources, &ctx.digests) {
+            Ok(environment) => Desired::Present(environment),
+            Err(plan) => return Ok(told_plan(plan, Told::default())),
+        }
+    };
+    let declared = declared(object, &desired, ctx);
+    let person_spoke = local
+        .declared
+        .as_ref()
+        .is_some_and(|known| known != &declared);
+    if person_spoke {
+        local.memory.recreated_at = None;
+    }
+    local.forget_repairs(person_spoke);
+
+    let list = zadig
+        .list(&key.project, list_since(local, &zadig, deleting))
+        .await?;
+    let entry = list.environments.get(&key.env);
+    let seen = entry.map(|entry| (entry.status.to_string(), entry.update_time));
+    if local.settled
+        && !person_spoke
+        && local.declared.is_some()
+        && seen.is_some()
+        && local.seen == seen
+    {
+        let due = local.next_look.saturating_duration_since(Instant::now());
+        if !due.is_zero() {
+            return Ok(Step::Quiet(due));
+        }
+        if let Err(wait) = zadig.budget.take(local.calls_per_look) {
+            return Ok(Step::Quiet(wait));
+        }
+    }
+    let now = Timestamp::now();
+    let looker = Looker {
+        zadig: &zadig,
+        key: &key,
+        digests: &ctx.digests,
+    };
+    let neighbours = entry
+        .map(|entry| observe::neighbours(&list.environments, entry))
+        .unwrap_or_default();
+    let view = looker.look(&desired, entry, neighbours, local, now).await?;
+    let mut memory = local.memory.clone();
+    memory.was_ready_lately = was_ready_lately(object, now);
+    let observed = Observed {
+        now,
+        key: key.clone(),
+        zadig: zadig.identity.clone(),
+        moved: moved(object, ctx, local, &zadig).await?,
+        connection_suspended: connection_suspended(object, ctx),
+        rival: rival_of(object, ctx).await?,
+        record: local.record.clone(),
+        existence: view.existence,
+        catalog: view.catalog,
+        licence_refused: zadig.licence_refused(),
+        memory,
+        stuck_after: zadig.intervals.stuck,
+    };
+    let planned = plan(&desired, &observed);
+    let mut told = Told::default();
+    if let Existence::Present(present) = &observed.existence {
+        told.zadig_status = Some((present.status.as_str().to_owned(), present.since));
+        told.url = Some(observe::page(&zadig, &key));
+    }
+    local.blocked = matches!(&planned, Plan::Blocked(_));
+    local.declared = Some(declared);
+    local.seen = seen;
+    let environment = match &desired {
+        Desired::Present(environment) => Some(environment),
+        Desired::Absent { .. } => None,
+    };
+    let blocked = match planned {
+        Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
+        Plan::Act(act) => {
+            let mut step =
+                carry_out(object, ctx, local, &zadig, &key, environment, act.actions).await?;
+            if let Step::Tell { told: into, .. } = &mut step {
+                let change = into.change.take();
+                *into = told;
+                into.change = change;
+                if let (Some(environment), Existence::Present(present)) =
+                    (environment, &observed.existence)
+                    && let Some(detail) = &present.detail
+                {
+                    let health = health(environment, detail);
+                    into.services =
+                        Some((health.services, health.ready, environment.services.len()));
+                }
+            }
+            return Ok(step);
+        }
+        Plan::InSync => Vec::new(),
+        Plan::Blocked(blocked) => blocked,
+        wait @ Plan::Wait(_) => {
+            local.settled = false;
+            return Ok(told_plan(wait, told));
+        }
+    };
+    match (environment, &observed.existence) {
+        (Some(environment), Existence::Present(present)) if owned(local, present) => Ok(settle(
+            object,
+            local,
+            &zadig,
+            environment,
+            present,
+            blocked,
+            told,
+            ctx,
+            now,
+        )),
+        _ => {
+            local.settled = false;
+            Ok(told_plan(Plan::Blocked(blocked), told))
+        }
+    }
+}
+
+/// Takes over what the object itself remembers, once.
+fn load(object: &ZadigEnvironment, local: &mut Local) {
+    if local.loaded {
+        return;
+    }
+    local.loaded = true;
+    let status = object.status.as_ref();
+    let inventory = status.and_then(|status| status.inventory.as_ref());
+    local.record = object
+        .annotations()
+        .get(OWNERSHIP_ANNOTATION)
+        .and_then(|text| serde_json::from_str::<Ownership>(text).ok())
+        .or_else(|| inventory.map(|inventory| from_inventory(object, inventory)));
+    local.memory = Memory {
+        services: inventory
+            .map(|i| i.services.iter().cloned().collect())
+            .unwrap_or_default(),
+        recreated_at: inventory
+            .and_then(|i| i.recreated_at.as_ref())
+            .map(|time| time.0),
+        applied: status
+            .map(|status| {
+                status
+                    .applied
+                    .iter()
+                    .map(|entry| (entry.name.clone(), entry.clone()))
+                    .collect()
+            })
+            .unwrap_or_default(),
+        known: inventory.is_some(),
+        ..Memory::default()
+    };
+    local.wrote_at = status
+        .and_then(|status| status.last_change.as_ref())
+        .map(|c| c.time.0);
+    if let Some((word, since)) =
+        status.and_then(|s| Some((s.zadig_status.as_ref()?, s.zadig_status_since.as_ref()?)))
+    {
+        local.load_word(word, since.0);
+    }
+}
+
+fn from_inventory(object: &ZadigEnvironment, inventory: &Inventory) -> Ownership {
+    Ownership {
+        zadig: inventory.zadig.clone(),
+        project: object.spec.project_key.clone(),
+        env: object.spec.env_key.clone(),
+        cluster_id: inventory.cluster_id.clone(),
+        namespace: inventory.namespace.clone(),
+        state: if inventory.created {
+            OwnershipState::Created
+        } else {
+            OwnershipState::Adopted
+        },
+    }
+}
+
+fn owned(local: &Local, present: &Present) -> bool {
+    local.record.as_ref().is_some_and(|record| {
+        record.state != OwnershipState::Pending
+            && record.cluster_id == present.cluster_id
+            && record.namespace == present.namespace
+    })
+}
+
+/// What deletion means for this object; the default depends on who made the environment.
+fn deletion_policy(object: &ZadigEnvironment, record: Option<&Ownership>) -> Option<Deletion> {
+    if object
+        .annotations()
+        .get(DELETION_ANNOTATION)
+        .is_some_and(|value| value == "Orphan")
+    {
+        return Some(Deletion::Orphan);
+    }
+    object.spec.deletion.or_else(|| {
+        record
+            .filter(|record| record.state == OwnershipState::Adopted)
+            .map(|_| Deletion::Orphan)
+    })
+}
+
+/// The Zadig behind the object's connection, or what to tell while there is none.
+async fn link(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    deleting: bool,
+) -> Result<Result<Arc<Zadig>, Box<Step>>, Error> {
+    let key = Context::connection_key(object);
+    let tell = |outcome, after| {
+        Err(Box::new(Step::Tell {
+            outcome,
+            told: Told::default(),
+            after,
+        }))
+    };
+    let unknown = format!(
+        "spec.connectionRef: there is no ZadigConnection {} in namespace {} that may be used from here",
+        key.name, key.namespace
+    );
+    let Some(connection) = ctx.connection(&key) else {
+        return Ok(tell(
+            if deleting {
+                Outcome::Stalled(
+                    Reason::ConnectionGone,
+                    format!(
+                        "{unknown}; restore it, or release this object with the annotation {DELETION_ANNOTATION}=Orphan"
+                    ),
+                )
+            } else {
+                Outcome::Working(Reason::ConnectionNotFound, unknown)
+            },
+            BLOCKED_RETRY,
+        ));
+    };
+    match ctx.may_use(object, &connection).await? {
+        Verdict::Admitted => {}
+        Verdict::Unknown => {
+            return Ok(tell(
+                Outcome::Working(Reason::ConnectionNotFound, unknown),
+                BLOCKED_RETRY,
+            ));
+        }
+        Verdict::Refused(field) => {
+            return Ok(tell(
+                Outcome::Stalled(
+                    Reason::AccessDenied,
+                    format!(
+                        "{field}: no grant under spec.access of the connection admits this value"
+                    ),
+                ),
+                BLOCKED_RETRY,
+            ));
+        }
+    }
+    Ok(match ctx.hub.link(&key) {
+        Some(Link::Up(zadig)) => Ok(zadig),
+        Some(Link::Down {
+            last: Some(zadig), ..
+        }) if deleting => Ok(zadig),
+        Some(Link::Down {
+            reason, message, ..
+        }) if deleting => tell(
+            Outcome::Stalled(
+                match reason {
+                    Reason::CredentialsMissing => Reason::CredentialsGone,
+                    other => other,
+                },
+                format!(
+                    "the connection cannot be used: {message}; restore it, or release this object with the annotation {DELETION_ANNOTATION}=Orphan"
+                ),
+            ),
+            BLOCKED_RETRY,
+        ),
+        Some(Link::Down { message, .. }) => tell(
+            Outcome::Working(
+                Reason::ConnectionNotReady,
+                format!("the connection cannot be used: {message}"),
+            ),
+            BLOCKED_RETRY,
+        ),
+        // The connection's own reconcile wakes its users.
+        None => Err(Box::new(Step::Quiet(Duration::from_secs(5)))),
+    })
+}
+
+/// What is declared, in a form that can be compared: a change is a person speaking.
+fn declared(
+    object: &ZadigEnvironment,
+    desired: &Desired,
+    ctx: &Context,
+) -> (i64, String, Option<String>) {
+    let digest = match desired {
+        Desired::Absent { policy } => format!("{policy:?}"),
+        Desired::Present(environment) => {
+            let globals = environment
+                .global_variables
+                .iter()
+                .flat_map(|(key, value)| [key.as_str(), value.expose()]);
+            let services = environment.services.iter().flat_map(|(name, service)| {
+                [name.as_str(), service.digest.as_deref().unwrap_or_default()]
+            });
+            ctx.digests.digest(globals.chain(services))
+        }
+    };
+    (
+        object.metadata.generation.unwrap_or_default(),
+        digest,
+        object.annotations().get(RECONCILE_ANNOTATION).cloned(),
+    )
+}
+
+/// How young the list has to be.
+fn list_since(local: &Local, zadig: &Zadig, deleting: bool) -> Instant {
+    let now = Instant::now();
+    let age = if local.settled && !deleting {
+        // The watcher of lists keeps it younger than this.
+        zadig.intervals.list * 2
+    } else {
+        LIST_AGE_WHILE_BUSY
+    };
+    let since = now.checked_sub(age).unwrap_or(now);
+    // A list that was sent before our own write does not show it; one that follows the first sign of absence has to be new.
+    [local.wrote, local.absent_since]
+        .into_iter()
+        .flatten()
+        .fold(since, Instant::max)
+}
+
+fn connection_suspended(object: &ZadigEnvironment, ctx: &Context) -> bool {
+    ctx.connection(&Context::connection_key(object))
+        .is_some_and(|connection| connection.spec.suspend)
+}
+
+/// An older object that claims the same environment and may do so.
+async fn rival_of(object: &ZadigEnvironment, ctx: &Context) -> Result<Option<String>, Error> {
+    let Some(mine) = claim(object) else {
+        return Ok(None);
+    };
+    let Some(zadig) = zadig_identity(object, ctx) else {
+        return Ok(None);
+    };
+    let mut others = Vec::new();
+    for other in ctx.environments.state() {
+        let same = other.spec.project_key == object.spec.project_key
+            && other.spec.env_key == object.spec.env_key
+            && other.uid() != object.uid()
+            && zadig_identity(&other, ctx).as_ref() == Some(&zadig);
+        if !same {
+            continue;
+        }
+        let Some(connection) = ctx.connection(&Context::connection_key(&other)) else {
+            continue;
+        };
+        if ctx.may_use(&other, &connection).await? == Verdict::Admitted {
+            others.extend(claim(&other));
+        }
+    }
+    Ok(rival(&mine, &others).map(|claim| format!("{}/{}", claim.namespace, claim.name)))
+}
+
+fn claim(object: &ZadigEnvironment) -> Option<Claim> {
+    Some(Claim {
+        since: object.metadata.creation_timestamp.as_ref()?.0,
+        namespace: object.namespace()?,
+        name: object.name_any(),
+    })
+}
+
+fn zadig_identity(object: &ZadigEnvironment, ctx: &Context) -> Option<String> {
+    let connection = ctx.connection(&Context::connection_key(object))?;
+    Some(identity(&connection.spec.url.parse().ok()?))
+}
+
+/// Whether the connection leads to the Zadig that the environment was made in.
+///
+/// A changed URL counts as the same Zadig only when every environment that was made through the connection is found there as
+/// recorded (design §2).
+async fn moved(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    local: &Local,
+    zadig: &Zadig,
+) -> Result<Moved, Error> {
+    let elsewhere = |record: &Ownership| record.zadig != zadig.identity;
+    if !local.record.as_ref().is_some_and(elsewhere) {
+        return Ok(Moved::No);
+    }
+    let mut records: Vec<Ownership> = local.record.iter().cloned().collect();
+    for other in ctx.users(&Context::connection_key(object)) {
+        let mut known = Local::new();
+        load(&other, &mut known);
+        records.extend(known.record.filter(elsewhere));
+    }
+    let since = Instant::now()
+        .checked_sub(Duration::from_secs(10))
+        .unwrap_or_else(Instant::now);
+    for record in records
+        .iter()
+        .filter(|record| record.state != OwnershipState::Pending)
+    {
+        let list = zadig.list(&record.project, since).await?;
+        let found = list.environments.get(&record.env).is_some_and(|entry| {
+            entry.cluster_id == record.cluster_id && entry.namespace == record.namespace
+        });
+        if !found {
+            return Ok(Moved::DifferentZadig);
+        }
+    }
+    Ok(Moved::SameZadig)
+}
+
+/// Sends the actions up to the first that Zadig goes on working at; the first failure ends the attempt.
+async fn carry_out(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    local: &mut Local,
+    zadig: &Zadig,
+    key: &EnvKey,
+    environment: Option<&Environment>,
+    actions: Vec<Action>,
+) -> Result<Step, Error> {
+    let mut done = Vec::new();
+    let mut after = Duration::from_millis(50);
+    let claimed_before = local.record.is_some();
+    for action in actions {
+        if let Action::RecordOwnership(ownership) = &action {
+            record_ownership(object, ctx, ownership).await?;
+            local.record = Some(ownership.clone());
+            local.memory.sent(&action, environment, Timestamp::now());
+            local.settled = false;
+            continue;
+        }
+        local.wrote(Timestamp::now());
+        let sent = act::send(zadig, key, &action).await;
+        local.wrote(Timestamp::now());
+        if let Err(error) = sent {
+            if error.is_licence_refused() {
+                zadig.set_licence_refused(true);
+                return Ok(Step::Quiet(Duration::from_millis(10)));
+            }
+            if matches!(action, Action::CreateEnvironment(_)) && !error.outcome_unknown() {
+                refused_create(object, ctx, local, zadig, key, claimed_before).await?;
+            }
+            return Err(error);
+        }
+        local.memory.sent(&action, environment, Timestamp::now());
+        let summary = action.summary();
+        tracing::info!(action = summary, "sent to zadig");
+        metrics::counter!("zadig_operator_actions_total", "action" => action_word(&action))
+            .increment(1);
+        ctx.event(
+            object,
+            EventType::Normal,
+            action_word(&action),
+            "Act",
+            &summary,
+        )
+        .await;
+        done.push(summary);
+        if action.continues() {
+            after = Duration::from_secs(1);
+            break;
+        }
+    }
+    if done.is_empty() {
+        return Ok(Step::Quiet(Duration::from_millis(10)));
+    }
+    let summary = done.join("; ");
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    let reason = if deleting {
+        Reason::Deleting
+    } else {
+        Reason::Applying
+    };
+    Ok(Step::Tell {
+        outcome: Outcome::Working(reason, format!("sent to Zadig: {summary}")),
+        told: Told {
+            change: Some(summary),
+            ..Told::default()
+        },
+        after,
+    })
+}
+
+/// The action's word in events and metrics; a closed set.
+fn action_word(action: &Action) -> &'static str {
+    match action {
+        Action::RecordOwnership(_) => "OwnershipRecorded",
+        Action::CreateEnvironment(_) => "EnvironmentCreated",
+        Action::SetRegistry { .. } => "RegistrySet",
+        Action::PutGlobalVariables { .. } => "GlobalVariablesSet",
+        Action::RemoveServices { .. } => "ServicesRemoved",
+        Action::UpdateServices { .. } => "ServicesUpdated",
+        Action::AddServices { .. } => "ServicesAdded",
+        Action::SetImage { .. } => "ImageSet",
+        Action::ScaleWorkload { .. } => "WorkloadScaled",
+        Action::RestartService { .. } => "ServiceRestarted",
+        Action::DeleteEnvironment { .. } => "EnvironmentDeleted",
+    }
+}
+
+/// A refused create takes the claim away again, unless an earlier call of ours may still have worked.
+async fn refused_create(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    local: &mut Local,
+    zadig: &Zadig,
+    key: &EnvKey,
+    claimed_before: bool,
+) -> Result<(), Error> {
+    if claimed_before {
+        let list = zadig.list(&key.project, Instant::now()).await?;
+        if list.environments.contains_key(&key.env) {
+            return Ok(());
+        }
+    }
+    let api = api(object, ctx);
+    let current = api
+        .get(&object.name_any())
+        .await
+        .map_err(Error::kubernetes(
+            "read the object before its claim is taken back",
+        ))?;
+    let finalizers: Vec<&String> = current
+        .finalizers()
+        .iter()
+        .filter(|name| *name != FINALIZER)
+        .collect();
+    let patch = json!({"metadata": {
+        "resourceVersion": current.metadata.resource_version,
+        "annotations": {OWNERSHIP_ANNOTATION: null},
+        "finalizers": finalizers,
+    }});
+    patch_metadata(&api, object, &patch, "take the claim back").await?;
+    local.record = None;
+    Ok(())
+}
+
+/// Annotation and finalizer in one patch, on the very version of the object that was read.
+async fn record_ownership(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    ownership: &Ownership,
+) -> Result<(), Error> {
+    let api = api(object, ctx);
+    let current = api
+        .get(&object.name_any())
+        .await
+        .map_err(Error::kubernetes("read the object before it is claimed"))?;
+    let mut finalizers = current.finalizers().to_vec();
+    if current.metadata.deletion_timestamp.is_none()
+        && !finalizers.iter().any(|name| name == FINALIZER)
+    {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    let text = serde_json::to_string(ownership).unwrap_or_default();
+    let patch = json!({"metadata": {
+        "uid": object.metadata.uid,
+        "resourceVersion": current.metadata.resource_version,
+        "annotations": {OWNERSHIP_ANNOTATION: text},
+        "finalizers": finalizers,
+    }});
+    patch_metadata(&api, object, &patch, "record the ownership").await
+}
+
+async fn patch_metadata(
+    api: &Api<ZadigEnvironment>,
+    object: &ZadigEnvironment,
+    patch: &serde_json::Value,
+    operation: &'static str,
+) -> Result<(), Error> {
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))
+        .await
+        .map_err(Error::kubernetes(operation))?;
+    Ok(())
+}
+
+/// Removes the finalizer, and tells the connection that one user less needs it.
+async fn release(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    how: &'static str,
+) -> Result<Step, Error> {
+    let api = api(object, ctx);
+    let current = match api.get_metadata_opt(&object.name_any()).await {
+        Ok(Some(current)) => current,
+        Ok(None) => return Ok(Step::Released(how)),
+        Err(error) => {
+            return Err(Error::kubernetes("read the object before it is released")(
+                error,
+            ));
+        }
+    };
+    let finalizers: Vec<&String> = current
+        .finalizers()
+        .iter()
+        .filter(|name| *name != FINALIZER)
+        .collect();
+    let patch = json!({"metadata": {
+        "resourceVersion": current.metadata.resource_version,
+        "finalizers": finalizers,
+    }});
+    match patch_metadata(&api, object, &patch, "release the object").await {
+        Err(Error::Kubernetes { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404) =>
+            {}
+        other => other?,
+    }
+    let ConnectionKey { namespace, name } = Context::connection_key(object);
+    let _ = ctx
+        .wake_connection
+        .send(ObjectRef::new(&name).within(&namespace));
+    Ok(Step::Released(how))
+}
+
+/// Nothing is left to send: remember what was seen, and tell how the services are.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the end of the chain holds all its results"
+)]
+fn settle(
+    object: &ZadigEnvironment,
+    local: &mut Local,
+    zadig: &Zadig,
+    environment: &Environment,
+    present: &Present,
+    blocked: Vec<Blocked>,
+    mut told: Told,
+    ctx: &Context,
+    now: Timestamp,
+) -> Step {
+    let Some(detail) = &present.detail else {
+        local.settled = false;
+        return told_plan(Plan::Blocked(blocked), told);
+    };
+    let created = local
+        .record
+        .as_ref()
+        .is_some_and(|record| record.state == OwnershipState::Created);
+    local.memory.seen(
+        environment,
+        detail,
+        present.update_time,
+        created,
+        &BTreeSet::new(),
+    );
+    let Health {
+        services,
+        ready,
+        trouble,
+    } = health(environment, detail);
+    told.services = Some((services, ready, environment.services.len()));
+    local.settled = true;
+    local.next_look = Instant::now() + jittered(deep_interval(zadig, ctx, object, local));
+    let quiet_until_next_look = zadig.intervals.deep;
+    if !blocked.is_empty() {
+        // What was looked up by name may appear without anything in the environment moving.
+        local.settled = false;
+        return told_plan(Plan::Blocked(blocked), told);
+    }
+    let Some((trouble, message)) = trouble else {
+        local.unhealthy_since = None;
+        return Step::Tell {
+            outcome: Outcome::Ready,
+            told,
+            after: quiet_until_next_look,
+        };
+    };
+    let age = |since: Option<Timestamp>| {
+        since.and_then(|since| Duration::try_from(now.duration_since(since)).ok())
+    };
+    let since_write = age(local.wrote_at).unwrap_or(Duration::MAX);
+    let unhealthy_since = *local.unhealthy_since.get_or_insert(now);
+    let unhealthy_for = age(Some(unhealthy_since)).unwrap_or_default();
+    if trouble == Trouble::NotReady && since_write < health::PROGRESS_DEADLINE {
+        local.settled = false;
+        let after = (since_write / 4).clamp(Duration::from_secs(1), Duration::from_secs(20));
+        return Step::Tell {
+            outcome: Outcome::Progressing(message),
+            told,
+            after,
+        };
+    }
+    if is_ready(object) && unhealthy_for < health::GRACE {
+        // Somebody else's roll-out, most likely: Ready is believed a little longer.
+        local.settled = false;
+        return Step::Quiet(Duration::from_secs(5));
+    }
+    local.next_look = Instant::now() + jittered(Duration::from_mins(1));
+    Step::Tell {
+        outcome: Outcome::Unhealthy(trouble.reason(), message),
+        told,
+        after: Duration::from_mins(1),
+    }
+}
+
+/// The time between thorough looks: as configured, or as long as the budget makes it (design §6).
+fn deep_interval(
+    zadig: &Zadig,
+    ctx: &Context,
+    object: &ZadigEnvironment,
+    local: &Local,
+) -> Duration {
+    let users = ctx.users(&Context::connection_key(object)).len();
+    zadig
+        .intervals
+        .deep
+        .max(zadig.budget.round(users, local.calls_per_look))
+}
+
+/// A plan that is told as it is.
+fn told_plan(plan: Plan<Action>, told: Told) -> Step {
+    match plan {
+        Plan::Wait(wait) => {
+            let outcome = match wait.reason {
+                Reason::Sleeping | Reason::ConnectionSuspended => {
+                    Outcome::Resting(wait.reason, wait.message)
+                }
+                _ => Outcome::Working(wait.reason, wait.message),
+            };
+            Step::Tell {
+                outcome,
+                told,
+                after: wait.after,
+            }
+        }
+        Plan::Blocked(blocked) => {
+            let reason = blocked
+                .first()
+                .map_or(Reason::InvalidSpec, |first| first.reason);
+            let messages: Vec<String> =
+                blocked.into_iter().map(|blocked| blocked.message).collect();
+            Step::Tell {
+                outcome: Outcome::Stalled(reason, messages.join("; ")),
+                told,
+                after: BLOCKED_RETRY,
+            }
+        }
+        Plan::InSync | Plan::Act(_) => Step::Quiet(Duration::from_secs(1)),
+    }
+}
+
+fn is_ready(object: &ZadigEnvironment) -> bool {
+    object
+        .status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .any(|condition| {
+            condition.type_ == ConditionType::Ready && condition.status == ConditionStatus::True
+        })
+}
+
+/// Whether the environment was Ready within the last day.
+fn was_ready_lately(object: &ZadigEnvironment, now: Timestamp) -> bool {
+    const LATELY: Duration = Duration::from_hours(24);
+    object
+        .status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .any(|condition| {
+            condition.type_ == ConditionType::Ready
+                && (condition.status == ConditionStatus::True
+                    || Duration::try_from(now.duration_since(condition.last_transition_time.0))
+                        .is_ok_and(|age| age < LATELY))
+        })
+}
+
+fn api(object: &ZadigEnvironment, ctx: &Context) -> Api<ZadigEnvironment> {
+    Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+/// Growing, jittered delay after `failures` in a row: 1 s, 2 s, 4 s … 5 min.
+fn backoff(failures: u32) -> Duration {
+    let exponent = failures.saturating_sub(1).min(16);
+    jittered(Duration::from_secs(1 << exponent).min(LONGEST_BACKOFF))
+}
+
+/// The duration, up to a tenth shorter: objects never all wake together.
+fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(1.0 - fastrand::f64() / 10.0)
+}

@@ -1,0 +1,424 @@
+//! The only step that reads Zadig for an environment: from wire types to [`Observed`], or an error when the view is doubtful.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use zadig_client::{EnvironmentStatus, EnvironmentSummary, LiveService, Scope, ServiceDetail};
+
+use super::local::Local;
+use crate::controller::digest::DigestKey;
+use crate::controller::rendered;
+use crate::controller::zadig::{Zadig, template_variable};
+use crate::error::Error;
+use crate::plan::environment::{
+    Catalog, Desired, Detail, EnvKey, EnvStatus, Environment, Existence, GlobalVariable,
+    LiveWorkload, ObservedService, Present, Service, health, memory::Memory,
+};
+
+/// Age at which a looked-up cluster, registry or project still counts. They change by hand, rarely.
+const CATALOG_AGE: Duration = Duration::from_mins(5);
+/// The same while something was not found: a person is at work.
+const CATALOG_AGE_WHEN_BLOCKED: Duration = Duration::from_secs(3);
+/// Age of templates: a whole project that is created at once reads them once.
+const TEMPLATE_AGE: Duration = Duration::from_secs(10);
+/// Time between the two lists that confirm an absence (design §2, rule 5).
+const CONFIRM_AFTER: Duration = Duration::from_secs(2);
+
+/// What one look found.
+pub(super) struct View {
+    pub(super) existence: Existence,
+    pub(super) catalog: Catalog,
+}
+
+/// Who looks, and for whom.
+pub(super) struct Looker<'a> {
+    pub(super) zadig: &'a Zadig,
+    pub(super) key: &'a EnvKey,
+    pub(super) digests: &'a DigestKey,
+}
+
+impl Looker<'_> {
+    /// Looks at the environment: existence always, everything that is declared when it can be changed.
+    pub(super) async fn look(
+        &self,
+        desired: &Desired,
+        entry: Option<&EnvironmentSummary>,
+        neighbours: Vec<String>,
+        local: &mut Local,
+        now: Timestamp,
+    ) -> Result<View, Error> {
+        let Some(entry) = entry else {
+            return self.absent(desired, local).await;
+        };
+        local.absent_since = None;
+        let mut word = status(&entry.status);
+        let environment = match desired {
+            Desired::Present(environment) => Some(environment),
+            Desired::Absent { .. } => None,
+        };
+        let mut detail = None;
+        if can_change(&word) || environment.is_none() {
+            let (newer, found) = self.detail(environment, local).await?;
+            // The list may be older than the detail: somebody else may have begun an update since.
+            word = newer;
+            detail = (can_change(&word) || environment.is_none()).then_some(found);
+        }
+        let since = local.status_since(word.as_str(), now);
+        let catalog = match (environment, &detail) {
+            (Some(environment), Some(detail)) => {
+                self.catalog(environment, Some(detail), local).await?
+            }
+            (Some(environment), None) if environment.cluster.is_some() => Catalog {
+                clusters: self.zadig.clusters(self.catalog_age(local)).await?.to_vec(),
+                ..Catalog::default()
+            },
+            _ => Catalog::default(),
+        };
+        Ok(View {
+            existence: Existence::Present(Box::new(Present {
+                status: word,
+                since,
+                cluster_id: entry.cluster_id.clone(),
+                namespace: entry.namespace.clone(),
+                update_time: entry.update_time,
+                neighbours,
+                detail,
+            })),
+            catalog,
+        })
+    }
+
+    /// Not listed. That is absence only when the detail is missing too: any valid token may read it, while a list without
+    /// permission is empty (Z§1.2, Z§14.9).
+    async fn absent(&self, desired: &Desired, local: &mut Local) -> Result<View, Error> {
+        let EnvKey { project, env } = self.key;
+        match self
+            .zadig
+            .client
+            .environment(Scope::Test, project, env)
+            .await
+        {
+            Ok(_) => {
+                return Err(Error::Hidden {
+                    project: project.clone(),
+                    env: env.clone(),
+                });
+            }
+            Err(error) if error.is_absence_shape() => {}
+            Err(error) => {
+                return Err(Error::zadig(format!(
+                    "read environment {env} of project {project}"
+                ))(error));
+            }
+        }
+        let first = *local.absent_since.get_or_insert_with(Instant::now);
+        let confirmed = first.elapsed() >= CONFIRM_AFTER;
+        let catalog = match desired {
+            Desired::Present(environment) => {
+                self.zadig
+                    .require_project(project, self.catalog_age(local))
+                    .await?;
+                self.catalog(environment, None, local).await?
+            }
+            Desired::Absent { .. } => Catalog::default(),
+        };
+        Ok(View {
+            existence: Existence::Absent { confirmed },
+            catalog,
+        })
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a question to the looker")]
+    fn catalog_age(&self, local: &Local) -> Duration {
+        if local.blocked {
+            CATALOG_AGE_WHEN_BLOCKED
+        } else {
+            CATALOG_AGE
+        }
+    }
+
+    /// What has to be looked up by name, and nothing else.
+    async fn catalog(
+        &self,
+        environment: &Environment,
+        detail: Option<&Detail>,
+        local: &Local,
+    ) -> Result<Catalog, Error> {
+        let project = &self.key.project;
+        let age = self.catalog_age(local);
+        let creating = detail.is_none();
+        let mut catalog = Catalog::default();
+        if creating || environment.cluster.is_some() {
+            catalog.clusters = self.zadig.clusters(age).await?.to_vec();
+        }
+        if creating || environment.registry.is_some() {
+            catalog.registries = self.zadig.registries(age).await?.to_vec();
+        }
+        let stored = detail.map(|detail| &detail.global_variables);
+        let unknown_global = environment
+            .global_variables
+            .keys()
+            .any(|key| stored.is_none_or(|stored| !stored.contains_key(key)));
+        if unknown_global {
+            let declared = self.zadig.declared_variables(project, age).await?;
+            catalog.global_variables = declared.to_vec();
+        }
+        let new: Vec<&String> = environment
+            .services
+            .keys()
+            .filter(|name| detail.is_none_or(|detail| !detail.services.contains_key(*name)))
+            .collect();
+        if !new.is_empty() {
+            let age = age.min(TEMPLATE_AGE);
+            let known = self.zadig.templates(project, age).await?;
+            for name in new {
+                // A name that the project does not have is not asked for: the answer would be an error like any other.
+                let Some(containers) = known.get(name) else {
+                    continue;
+                };
+                let found = self.zadig.template(project, name, age).await?;
+                let mut template = found.template.clone();
+                template.containers.extend(containers.iter().cloned());
+                template.digest = self.digests.digest([found.yaml.as_str()]);
+                catalog.templates.insert(name.clone(), template);
+            }
+        }
+        Ok(catalog)
+    }
+
+    /// The thorough look: one call for the environment, and one or two for each service of which something is declared that
+    /// only they show.
+    async fn detail(
+        &self,
+        environment: Option<&Environment>,
+        local: &mut Local,
+    ) -> Result<(EnvStatus, Detail), Error> {
+        let EnvKey { project, env } = self.key;
+        let found = self
+            .zadig
+            .client
+            .environment(Scope::Test, project, env)
+            .await
+            .map_err(Error::zadig(format!(
+                "read environment {env} of project {project}"
+            )))?;
+        let word = status(&found.status);
+        let mut detail = Detail {
+            registry_id: found.registry_id,
+            global_variables: found
+                .global_variables
+                .into_iter()
+                .map(|variable| {
+                    let stored = GlobalVariable {
+                        value: variable.value,
+                        kind: variable.kind.as_str().to_owned(),
+                        options: variable.options,
+                        description: variable.desc,
+                        related: variable.related_services.into_iter().collect(),
+                    };
+                    (variable.key, stored)
+                })
+                .collect(),
+            services: BTreeMap::new(),
+        };
+        let mut calls = 1;
+        let memory = &local.memory;
+        let services = found.services.into_iter().map(|service| {
+            let declared =
+                environment.and_then(|environment| environment.services.get(&service.service_name));
+            self.service(service, declared, memory)
+        });
+        for (name, service, spent) in try_join_all(services).await? {
+            calls += spent;
+            detail.services.insert(name, service);
+        }
+        local.calls_per_look = calls;
+        Ok((word, detail))
+    }
+
+    async fn service(
+        &self,
+        found: ServiceDetail,
+        declared: Option<&Service>,
+        memory: &Memory,
+    ) -> Result<(String, ObservedService, usize), Error> {
+        let name = found.service_name;
+        let status = found.status.as_str().to_owned();
+        let mut service = ObservedService {
+            images: found
+                .containers
+                .into_iter()
+                .filter(|container| container.kind.is_empty())
+                .map(|container| (container.name, container.image))
+                .collect(),
+            template: found
+                .template_variables
+                .iter()
+                .map(template_variable)
+                .collect(),
+            status,
+            ..ObservedService::default()
+        };
+        let mut calls = 0;
+        let Some(declared) = declared else {
+            return Ok((name, service, calls));
+        };
+        let unhealthy = !health::is_healthy_word(&service.status);
+        if unhealthy || !declared.containers.is_empty() || !declared.workloads.is_empty() {
+            service.live = Some(self.live(&name).await?);
+            calls += 1;
+        }
+        let lost = service
+            .live
+            .as_ref()
+            .is_some_and(|live| missing(declared, live) || unhealthy);
+        if lost || !declared.variables.is_empty() {
+            calls += 1;
+            if let Some(rendered) = self.rendered(&name).await? {
+                service.expected = Some(rendered.workloads);
+                if !declared.variables.is_empty() {
+                    service.rendered = Some(
+                        self.digests
+                            .digest(rendered.normal.iter().map(String::as_str)),
+                    );
+                }
+            }
+        }
+        if declared.variables.is_empty() {
+            return Ok((name, service, calls));
+        }
+        let known = memory.applied.get(&name);
+        let will_send = known.is_some_and(|known| {
+            known.variables != declared.digest
+                || (known.rendered.is_some() && known.rendered != service.rendered)
+        });
+        if will_send || known.is_none_or(|known| known.template.is_none()) {
+            // Sending variables also moves the service to the newest template (Z§4.11): the plan says so.
+            let template = self
+                .zadig
+                .template(&self.key.project, &name, TEMPLATE_AGE)
+                .await?;
+            service.template_digest = Some(self.digests.digest([template.yaml.as_str()]));
+        }
+        Ok((name, service, calls))
+    }
+
+    async fn rendered(&self, service: &str) -> Result<Option<rendered::Rendered>, Error> {
+        let EnvKey { project, env } = self.key;
+        let yaml = self
+            .zadig
+            .client
+            .service_yaml(Scope::Test, project, env, service)
+            .await
+            .map_err(Error::zadig(format!(
+                "read the YAML of service {service} in {env}"
+            )))?;
+        Ok(yaml.as_deref().and_then(rendered::read))
+    }
+
+    async fn live(&self, service: &str) -> Result<Vec<LiveWorkload>, Error> {
+        let EnvKey { project, env } = self.key;
+        let found = self
+            .zadig
+            .client
+            .service(Scope::Test, project, env, service, None)
+            .await
+            .map_err(Error::zadig(format!("read service {service} in {env}")))?;
+        Ok(live_workloads(found))
+    }
+}
+
+/// Whether a declared container or workload is not to be seen.
+fn missing(declared: &Service, live: &[LiveWorkload]) -> bool {
+    declared
+        .containers
+        .keys()
+        .any(|name| !live.iter().any(|w| w.images.contains_key(name)))
+        || declared.workloads.keys().any(|(kind, name)| {
+            !live
+                .iter()
+                .any(|w| w.kind == format!("{kind:?}") && &w.name == name)
+        })
+}
+
+fn live_workloads(found: LiveService) -> Vec<LiveWorkload> {
+    let scalable = found.workloads.into_iter().map(|workload| LiveWorkload {
+        kind: workload.kind,
+        name: workload.name,
+        replicas: Some(workload.replicas),
+        ready: i32::try_from(workload.pods.iter().filter(|pod| pod.pod_ready).count())
+            .unwrap_or(i32::MAX),
+        newest_pod: workload.pods.iter().map(|pod| pod.create_time).max(),
+        images: workload
+            .images
+            .into_iter()
+            .map(|c| (c.name, c.image))
+            .collect(),
+    });
+    let jobs = found.cron_jobs.into_iter().map(|job| LiveWorkload {
+        kind: "CronJob".to_owned(),
+        name: job.name,
+        replicas: None,
+        ready: 0,
+        newest_pod: None,
+        images: job.images.into_iter().map(|c| (c.name, c.image)).collect(),
+    });
+    scalable.chain(jobs).collect()
+}
+
+/// Whether Zadig takes changes of an environment in this state (Z§7.2).
+fn can_change(status: &EnvStatus) -> bool {
+    matches!(
+        status,
+        EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable
+    )
+}
+
+/// Zadig's word in ours.
+pub(super) fn status(word: &EnvironmentStatus) -> EnvStatus {
+    match word {
+        EnvironmentStatus::Creating => EnvStatus::Creating,
+        EnvironmentStatus::Updating => EnvStatus::Updating,
+        EnvironmentStatus::Deleting => EnvStatus::Deleting,
+        EnvironmentStatus::Success => EnvStatus::Success,
+        EnvironmentStatus::Failed => EnvStatus::Failed,
+        EnvironmentStatus::Unstable => EnvStatus::Unstable,
+        EnvironmentStatus::Sleeping => EnvStatus::Sleeping,
+        other => EnvStatus::Other(other.as_str().to_owned()),
+    }
+}
+
+/// Other environments of the project in the same cluster and namespace.
+pub(super) fn neighbours(
+    list: &BTreeMap<String, EnvironmentSummary>,
+    entry: &EnvironmentSummary,
+) -> Vec<String> {
+    let others: BTreeSet<&String> = list
+        .values()
+        .filter(|other| {
+            other.env_key != entry.env_key
+                && other.cluster_id == entry.cluster_id
+                && other.namespace == entry.namespace
+        })
+        .map(|other| &other.env_key)
+        .collect();
+    others.into_iter().cloned().collect()
+}
+
+/// Where the environment lives in Zadig's pages.
+pub(super) fn page(zadig: &Arc<Zadig>, key: &EnvKey) -> String {
+    let base = zadig
+        .client
+        .base_url()
+        .as_str()
+        .trim_end_matches('/')
+        .to_owned();
+    format!(
+        "{base}/v1/projects/detail/{}/envs/detail?envName={}",
+        key.project, key.env
+    )
+}

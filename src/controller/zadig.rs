@@ -1,0 +1,568 @@
+//! One Zadig as one connection sees it: a client, one list per project that serves every object of the project, and what is
+//! looked up by name.
+//!
+//! Looking is cheap by design (design §6): a list is fetched once for all who ask at the same time, and again only when
+//! somebody needs one that is younger. Thorough looks that nobody asked for draw on a budget of their own.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use zadig_client::{Client, EnvironmentSummary, Scope};
+
+use crate::error::Error;
+use crate::plan::environment::{Cluster, Registry, Template, TemplateVariable};
+
+/// A connection, by namespace and name.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(super) struct ConnectionKey {
+    /// Namespace of the ZadigConnection.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// How often a Zadig is looked at.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Intervals {
+    /// Between lists of one project.
+    pub list: Duration,
+    /// Between thorough looks at one environment.
+    pub deep: Duration,
+    /// How long Zadig's own work is believed.
+    pub stuck: Duration,
+}
+
+/// The environments of one project at one moment.
+#[derive(Debug)]
+pub(super) struct List {
+    /// When the call was sent: the list shows every change that was answered before.
+    pub sent: Instant,
+    /// Environments by key.
+    pub environments: BTreeMap<String, EnvironmentSummary>,
+}
+
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<List>>>>;
+type CacheSlot<T> = Arc<tokio::sync::Mutex<Option<(Instant, Arc<T>)>>>;
+type Cached<T> = Mutex<HashMap<String, CacheSlot<T>>>;
+
+/// One Zadig as one connection sees it.
+pub(super) struct Zadig {
+    /// The client, with the connection's token and the governor of this Zadig.
+    pub client: Client,
+    /// The Zadig's identity: its normalised URL.
+    pub identity: String,
+    /// How often it is looked at.
+    pub intervals: Intervals,
+    /// Digest over everything the connection was built from.
+    pub fingerprint: String,
+    /// Budget of thorough looks that nothing asked for.
+    pub budget: Budget,
+    /// When the server was last probed, and the reconcile-now annotation that was handled with it.
+    pub probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
+    lists: Mutex<HashMap<String, Slot>>,
+    project_locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    clusters: Cached<Vec<Cluster>>,
+    registries: Cached<Vec<Registry>>,
+    projects: Cached<()>,
+    templates: Cached<BTreeMap<String, BTreeSet<String>>>,
+    template: Cached<ServiceTemplate>,
+    globals: Cached<Vec<TemplateVariable>>,
+    licence_refused: AtomicBool,
+}
+
+/// A service's template as Zadig keeps it.
+#[derive(Debug)]
+pub(super) struct ServiceTemplate {
+    /// Text with placeholders.
+    pub yaml: String,
+    /// What the decision needs of it.
+    pub template: Template,
+}
+
+impl Zadig {
+    /// A Zadig that nothing is known of.
+    #[must_use]
+    pub(super) fn new(
+        client: Client,
+        identity: String,
+        intervals: Intervals,
+        calls_per_second: f64,
+        fingerprint: String,
+    ) -> Self {
+        Self {
+            client,
+            identity,
+            intervals,
+            fingerprint,
+            budget: Budget::new(calls_per_second),
+            probed: tokio::sync::Mutex::default(),
+            lists: Mutex::default(),
+            project_locks: Mutex::default(),
+            clusters: Cached::default(),
+            registries: Cached::default(),
+            projects: Cached::default(),
+            templates: Cached::default(),
+            template: Cached::default(),
+            globals: Cached::default(),
+            licence_refused: AtomicBool::new(false),
+        }
+    }
+
+    /// The environments of a project, as of `since` or later: from memory, or by one call for all who wait.
+    ///
+    /// # Errors
+    /// What the call answers. An empty list is no error: it can mean that the token may not look (Z§1.2).
+    pub(super) async fn list(&self, project: &str, since: Instant) -> Result<Arc<List>, Error> {
+        let slot = Arc::clone(lock(&self.lists).entry(project.to_owned()).or_default());
+        let mut slot = slot.lock().await;
+        if let Some(list) = slot.as_ref().filter(|list| list.sent >= since) {
+            return Ok(Arc::clone(list));
+        }
+        let sent = Instant::now();
+        let environments = self
+            .client
+            .list_environments(Scope::Test, project)
+            .await
+            .map_err(Error::zadig(format!(
+                "list the environments of project {project}"
+            )))?
+            .into_iter()
+            .filter(|environment| !environment.production)
+            .map(|environment| (environment.env_key.clone(), environment))
+            .collect();
+        let list = Arc::new(List { sent, environments });
+        *slot = Some(Arc::clone(&list));
+        Ok(list)
+    }
+
+    /// Forgets the lists of projects that nobody works in any more.
+    pub(super) fn keep_lists(&self, projects: &BTreeSet<String>) {
+        lock(&self.lists).retain(|project, _| projects.contains(project));
+        lock(&self.project_locks).retain(|project, _| projects.contains(project));
+    }
+
+    /// The lock that adding, updating and scaling calls of one project share (Z§7.1): Zadig gives up on the second caller after
+    /// 15.5 s.
+    #[must_use]
+    pub(super) fn project_lock(&self, project: &str) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(
+            lock(&self.project_locks)
+                .entry(project.to_owned())
+                .or_default(),
+        )
+    }
+
+    /// Whether the professional licence is known to be refused.
+    #[must_use]
+    pub(super) fn licence_refused(&self) -> bool {
+        self.licence_refused.load(Ordering::Relaxed)
+    }
+
+    /// Remembers whether the professional licence is refused.
+    pub(super) fn set_licence_refused(&self, refused: bool) {
+        self.licence_refused.store(refused, Ordering::Relaxed);
+    }
+
+    /// Zadig's clusters, at most `max_age` old.
+    ///
+    /// # Errors
+    /// What the call answers.
+    pub(super) async fn clusters(&self, max_age: Duration) -> Result<Arc<Vec<Cluster>>, Error> {
+        cached(&self.clusters, "", max_age, async {
+            let clusters = self
+                .client
+                .clusters()
+                .await
+                .map_err(Error::zadig("list the clusters"))?;
+            Ok(clusters
+                .into_iter()
+                .map(|c| Cluster {
+                    id: c.cluster_id,
+                    name: c.name,
+                    local: c.local,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// Zadig's registries, at most `max_age` old.
+    ///
+    /// # Errors
+    /// What the call answers.
+    pub(super) async fn registries(&self, max_age: Duration) -> Result<Arc<Vec<Registry>>, Error> {
+        cached(&self.registries, "", max_age, async {
+            let registries = self
+                .client
+                .registries()
+                .await
+                .map_err(Error::zadig("list the registries"))?;
+            Ok(registries
+                .into_iter()
+                .map(|r| Registry {
+                    id: r.registry_id,
+                    address: r.address,
+                    namespace: r.namespace,
+                    is_default: r.is_default,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// That a project exists, may be seen, and deploys by Kubernetes YAML.
+    ///
+    /// # Errors
+    /// [`Error::ProjectNotFound`] and [`Error::DeployType`]. A token without permission is answered as for a missing project
+    /// (Z§15).
+    pub(super) async fn require_project(
+        &self,
+        project: &str,
+        max_age: Duration,
+    ) -> Result<(), Error> {
+        cached(&self.projects, project, max_age, async {
+            let detail =
+                self.client
+                    .project(project)
+                    .await
+                    .map_err(|source| Error::ProjectNotFound {
+                        project: project.to_owned(),
+                        source,
+                    })?;
+            if detail.deploy_type == "k8s" {
+                Ok(())
+            } else {
+                Err(Error::DeployType {
+                    project: project.to_owned(),
+                    found: detail.deploy_type,
+                })
+            }
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// The services that a project has templates of, with their containers.
+    ///
+    /// # Errors
+    /// What the call answers.
+    pub(super) async fn templates(
+        &self,
+        project: &str,
+        max_age: Duration,
+    ) -> Result<Arc<BTreeMap<String, BTreeSet<String>>>, Error> {
+        cached(&self.templates, project, max_age, async {
+            let templates = self
+                .client
+                .service_templates(Scope::Test, project)
+                .await
+                .map_err(Error::zadig(format!(
+                    "list the services of project {project}"
+                )))?;
+            Ok(templates
+                .into_iter()
+                .map(|t| {
+                    (
+                        t.service_name,
+                        t.containers.into_iter().map(|c| c.name).collect(),
+                    )
+                })
+                .collect())
+        })
+        .await
+    }
+
+    /// The newest template of one service.
+    ///
+    /// # Errors
+    /// What the call answers.
+    pub(super) async fn template(
+        &self,
+        project: &str,
+        service: &str,
+        max_age: Duration,
+    ) -> Result<Arc<ServiceTemplate>, Error> {
+        cached(
+            &self.template,
+            &format!("{project}/{service}"),
+            max_age,
+            async {
+                let found = self
+                    .client
+                    .service_template(Scope::Test, project, service)
+                    .await
+                    .map_err(Error::zadig(format!(
+                        "read service {service} of project {project}"
+                    )))?;
+                Ok(ServiceTemplate {
+                    template: Template {
+                        variables: found.variables.iter().map(template_variable).collect(),
+                        containers: found.containers.into_iter().map(|c| c.name).collect(),
+                        workloads: super::rendered::template_workloads(&found.yaml),
+                        digest: String::new(),
+                    },
+                    yaml: found.yaml,
+                })
+            },
+        )
+        .await
+    }
+
+    /// The global variables that a project declares.
+    ///
+    /// # Errors
+    /// What the call answers.
+    pub(super) async fn declared_variables(
+        &self,
+        project: &str,
+        max_age: Duration,
+    ) -> Result<Arc<Vec<TemplateVariable>>, Error> {
+        cached(&self.globals, project, max_age, async {
+            let declared = self
+                .client
+                .declared_variables(project)
+                .await
+                .map_err(Error::zadig(format!(
+                    "read the global variables of project {project}"
+                )))?;
+            Ok(declared
+                .of(Scope::Test)
+                .iter()
+                .map(template_variable)
+                .collect())
+        })
+        .await
+    }
+}
+
+/// A template's variable in our words.
+pub(super) fn template_variable(variable: &zadig_client::TemplateVariable) -> TemplateVariable {
+    TemplateVariable {
+        key: variable.key.clone(),
+        kind: variable.kind.as_str().to_owned(),
+        options: variable.options.clone(),
+    }
+}
+
+/// A looked-up value, at most `max_age` old: from memory, or by one look-up for all who wait.
+async fn cached<T>(
+    cache: &Cached<T>,
+    key: &str,
+    max_age: Duration,
+    look_up: impl Future<Output = Result<T, Error>>,
+) -> Result<Arc<T>, Error> {
+    let slot = {
+        let mut slots = lock(cache);
+        // Slots that nobody is using and that are old enough to be of no use are dropped.
+        slots.retain(|_, slot| {
+            Arc::strong_count(slot) > 1
+                || slot.try_lock().is_ok_and(|slot| {
+                    slot.as_ref()
+                        .is_some_and(|(taken, _)| taken.elapsed() < FORGOTTEN_AFTER)
+                })
+        });
+        Arc::clone(slots.entry(key.to_owned()).or_default())
+    };
+    // The slot is locked during the look-up: whoever comes second finds the first one's answer.
+    let mut slot = slot.lock().await;
+    if let Some((taken, value)) = slot.as_ref()
+        && taken.elapsed() <= max_age
+    {
+        return Ok(Arc::clone(value));
+    }
+    let sent = Instant::now();
+    let value = Arc::new(look_up.await?);
+    *slot = Some((sent, Arc::clone(&value)));
+    Ok(value)
+}
+
+/// How long a looked-up value is kept at most.
+const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+
+/// Calls that may be spent on thorough looks that nothing asked for: a tenth of what the connection allows (design §6).
+pub(super) struct Budget {
+    per_second: f64,
+    state: Mutex<(Instant, f64)>,
+}
+
+impl Budget {
+    /// Seconds of the rate that may be saved up.
+    const SAVED: f64 = 10.0;
+
+    fn new(calls_per_second: f64) -> Self {
+        let per_second = calls_per_second / 10.0;
+        Self {
+            per_second,
+            state: Mutex::new((Instant::now(), per_second * Self::SAVED)),
+        }
+    }
+
+    /// Takes the calls of one look, or says when to come back.
+    ///
+    /// # Errors
+    /// How long it takes until there is enough.
+    pub(super) fn take(&self, calls: usize) -> Result<(), Duration> {
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        let earned = now.duration_since(state.0).as_secs_f64() * self.per_second;
+        let saved = (state.1 + earned).min((self.per_second * Self::SAVED).max(1.0));
+        // A look is let through as soon as there is anything, and may borrow the rest: looks differ in size.
+        if saved >= 1.0 {
+            *state = (now, saved - calls_f64(calls));
+            Ok(())
+        } else {
+            *state = (now, saved);
+            Err(Duration::from_secs_f64(
+                ((1.0 - saved) / self.per_second).clamp(0.1, 3600.0),
+            ))
+        }
+    }
+
+    /// How long one round of thorough looks at `environments` takes at least, at `calls` each.
+    #[must_use]
+    pub(super) fn round(&self, environments: usize, calls: usize) -> Duration {
+        Duration::from_secs_f64(
+            calls_f64(environments.saturating_mul(calls)) / self.per_second.max(f64::MIN_POSITIVE),
+        )
+    }
+}
+
+fn calls_f64(calls: usize) -> f64 {
+    f64::from(u32::try_from(calls).unwrap_or(u32::MAX))
+}
+
+/// What is known of a connection.
+#[derive(Clone)]
+pub(super) enum Link {
+    /// It can be used.
+    Up(Arc<Zadig>),
+    /// It cannot be used.
+    Down {
+        /// Why.
+        reason: crate::api::condition::Reason,
+        /// The same for a person.
+        message: String,
+        /// What it led to before: deletions go on with the token that was last read.
+        last: Option<Arc<Zadig>>,
+    },
+}
+
+/// All connections of this process.
+#[derive(Default)]
+pub(super) struct Hub {
+    links: Mutex<HashMap<ConnectionKey, Link>>,
+    governors: Mutex<HashMap<String, Arc<zadig_client::limit::Governor>>>,
+}
+
+impl Hub {
+    /// What is known of a connection; `None` before it was looked at.
+    #[must_use]
+    pub(super) fn link(&self, key: &ConnectionKey) -> Option<Link> {
+        lock(&self.links).get(key).cloned()
+    }
+
+    /// Notes what is known of a connection.
+    pub(super) fn set(&self, key: ConnectionKey, link: Link) {
+        lock(&self.links).insert(key, link);
+    }
+
+    /// The Zadig that a connection leads to, or led to before it went down.
+    #[must_use]
+    pub(super) fn known(&self, key: &ConnectionKey) -> Option<Arc<Zadig>> {
+        match lock(&self.links).get(key)? {
+            Link::Up(zadig) => Some(Arc::clone(zadig)),
+            Link::Down { last, .. } => last.clone(),
+        }
+    }
+
+    /// Forgets a connection.
+    pub(super) fn remove(&self, key: &ConnectionKey) {
+        lock(&self.links).remove(key);
+    }
+
+    /// The governor of a Zadig: one for all connections that lead to it.
+    #[must_use]
+    pub(super) fn governor(
+        &self,
+        identity: &str,
+        limits: zadig_client::limit::Limits,
+    ) -> Arc<zadig_client::limit::Governor> {
+        let mut governors = lock(&self.governors);
+        let governor = governors
+            .entry(identity.to_owned())
+            .or_insert_with(|| zadig_client::limit::Governor::new(limits));
+        governor.set_limits(limits);
+        Arc::clone(governor)
+    }
+
+    /// Every connection that can be used.
+    #[must_use]
+    pub(super) fn up(&self) -> Vec<(ConnectionKey, Arc<Zadig>)> {
+        lock(&self.links)
+            .iter()
+            .filter_map(|(key, link)| match link {
+                Link::Up(zadig) => Some((key.clone(), Arc::clone(zadig))),
+                Link::Down { .. } => None,
+            })
+            .collect()
+    }
+}
+
+/// A lock whose holder cannot have left it half-written: poison carries no news.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The identity of a Zadig: scheme, host, port and path of its URL, in one spelling.
+#[must_use]
+pub(super) fn identity(url: &url::Url) -> String {
+    let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    let port = url
+        .port_or_known_default()
+        .map(|port| format!(":{port}"))
+        .unwrap_or_default();
+    format!(
+        "{}://{host}{port}{}",
+        url.scheme(),
+        url.path().trim_end_matches('/')
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_url_have_one_identity() {
+        let of = |text: &str| identity(&text.parse().unwrap());
+        assert_eq!(
+            of("https://Zadig.example.com/"),
+            "https://zadig.example.com:443"
+        );
+        assert_eq!(
+            of("https://zadig.example.com:443"),
+            of("https://zadig.example.com/")
+        );
+        assert_eq!(
+            of("http://z.example.com/base/"),
+            "http://z.example.com:80/base"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn thorough_looks_stay_within_a_tenth_of_the_calls() {
+        let budget = Budget::new(20.0);
+        let mut calls = 0;
+        for _ in 0..6000 {
+            if budget.take(3).is_ok() {
+                calls += 3;
+            }
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        // 600 s at 2 calls a second, and what may be saved up before.
+        assert!((1190..=1225).contains(&calls), "{calls}");
+    }
+}

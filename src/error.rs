@@ -1,0 +1,223 @@
+//! The reconcile error: `reason()` for people, `retry()` for the queue.
+
+use std::error::Error as StdError;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use zadig_client::ErrorClass;
+
+use crate::api::condition::Reason;
+
+/// Longest text of an error chain that is shown, in characters; an event holds 1 KiB.
+const SHOWN: usize = 800;
+
+/// Why one step of a reconcile failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call to Zadig failed.
+    #[error("failed to {operation}")]
+    Zadig {
+        /// What was tried, as an infinitive.
+        operation: String,
+        /// What happened.
+        #[source]
+        source: zadig_client::Error,
+    },
+    /// Zadig's answers contradict each other: it lists nothing, yet shows the environment. That is how it answers a token
+    /// without permission (Z§1.2).
+    #[error(
+        "zadig does not list environment {env} of project {project} but shows its detail: the token may not view the project's environments"
+    )]
+    Hidden {
+        /// Project key.
+        project: String,
+        /// Environment key.
+        env: String,
+    },
+    /// The project is not there, or the token may not see it.
+    #[error("zadig shows no project {project} to this token")]
+    ProjectNotFound {
+        /// Project key.
+        project: String,
+        /// What Zadig answered.
+        #[source]
+        source: zadig_client::Error,
+    },
+    /// The project deploys in another way.
+    #[error("spec.deployType: project {project} deploys by {found}, not by Kubernetes YAML")]
+    DeployType {
+        /// Project key.
+        project: String,
+        /// Zadig's word.
+        found: String,
+    },
+    /// The system gives no random numbers.
+    #[error("failed to make a digest key: the system gives no random numbers")]
+    Randomness,
+    /// A request to Kubernetes failed.
+    #[error("failed to {operation}")]
+    Kubernetes {
+        /// What was tried, as an infinitive.
+        operation: &'static str,
+        /// What happened.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// When to try again.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Retry {
+    /// With growing, jittered delay.
+    Backoff,
+    /// After this time.
+    After(Duration),
+    /// Rarely: a change of the spec, the Secret or the connection is the real retry.
+    Slowly,
+}
+
+impl Error {
+    /// A failed call to Zadig.
+    pub fn zadig(operation: impl Into<String>) -> impl FnOnce(zadig_client::Error) -> Self {
+        let operation = operation.into();
+        move |source| Self::Zadig { operation, source }
+    }
+
+    /// A failed request to Kubernetes.
+    pub fn kubernetes(operation: &'static str) -> impl FnOnce(kube::Error) -> Self {
+        move |source| Self::Kubernetes {
+            operation,
+            source: Box::new(source),
+        }
+    }
+
+    /// The reason shown to people.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Zadig { source, .. } => class_reason(source.class()),
+            Self::Hidden { .. } => Reason::Unauthorized,
+            Self::ProjectNotFound { source, .. } => match source.class() {
+                class @ (ErrorClass::Unauthorized
+                | ErrorClass::MfaRequired
+                | ErrorClass::Unreachable
+                | ErrorClass::TimedOut
+                | ErrorClass::Throttled
+                | ErrorClass::UnexpectedResponse
+                | ErrorClass::BodyTooLarge
+                | ErrorClass::RedirectRefused) => class_reason(class),
+                ErrorClass::Forbidden
+                | ErrorClass::LicenceRefused
+                | ErrorClass::Rejected
+                | ErrorClass::Internal
+                | ErrorClass::NotFoundRoute
+                | ErrorClass::EnvironmentNotFound
+                | ErrorClass::InvalidRequest => Reason::ProjectNotFound,
+            },
+            Self::DeployType { .. } => Reason::InvalidSpec,
+            Self::Kubernetes { .. } | Self::Randomness => Reason::KubernetesError,
+        }
+    }
+
+    /// When to try again.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Zadig { source, .. } => class_retry(source),
+            // A 403 or an empty list can be transient: the user service was restarting (Z§1.2).
+            Self::Hidden { .. } | Self::ProjectNotFound { .. } | Self::DeployType { .. } => {
+                Retry::Slowly
+            }
+            Self::Kubernetes { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) if status.code == 409 => {
+                    Retry::After(Duration::from_millis(200))
+                }
+                _ => Retry::Backoff,
+            },
+            Self::Randomness => Retry::Backoff,
+        }
+    }
+
+    /// Whether it tells of an outage of Zadig, not of this object.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self.reason(), Reason::ZadigUnreachable | Reason::Throttled)
+    }
+
+    /// Whether a change may have taken effect although the call failed.
+    #[must_use]
+    pub fn outcome_unknown(&self) -> bool {
+        matches!(self, Self::Zadig { source, .. } if source.outcome_unknown())
+    }
+
+    /// Whether the licence was refused (code 7050).
+    #[must_use]
+    pub fn is_licence_refused(&self) -> bool {
+        matches!(self, Self::Zadig { source, .. } if source.class() == ErrorClass::LicenceRefused)
+    }
+
+    /// The whole chain in one line, for a condition or a log line.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        chain(self)
+    }
+}
+
+/// An error and its causes in one line, bounded.
+#[must_use]
+pub fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    bounded(&text, SHOWN)
+}
+
+/// At most `max` characters of a text, with a mark where it was cut.
+#[must_use]
+pub fn bounded(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+fn class_reason(class: ErrorClass) -> Reason {
+    match class {
+        ErrorClass::Unreachable | ErrorClass::TimedOut => Reason::ZadigUnreachable,
+        ErrorClass::Throttled => Reason::Throttled,
+        ErrorClass::Unauthorized | ErrorClass::Forbidden | ErrorClass::MfaRequired => {
+            Reason::Unauthorized
+        }
+        ErrorClass::LicenceRefused => Reason::LicenceRequired,
+        ErrorClass::Rejected | ErrorClass::EnvironmentNotFound => Reason::Rejected,
+        ErrorClass::Internal => Reason::ZadigError,
+        ErrorClass::NotFoundRoute
+        | ErrorClass::UnexpectedResponse
+        | ErrorClass::BodyTooLarge
+        | ErrorClass::RedirectRefused => Reason::UnexpectedResponse,
+        ErrorClass::InvalidRequest => Reason::InvalidSpec,
+    }
+}
+
+fn class_retry(error: &zadig_client::Error) -> Retry {
+    match error.class() {
+        ErrorClass::Unreachable | ErrorClass::TimedOut | ErrorClass::Throttled => {
+            error.retry_after().map_or(Retry::Backoff, Retry::After)
+        }
+        ErrorClass::Internal | ErrorClass::Rejected | ErrorClass::EnvironmentNotFound => {
+            Retry::Backoff
+        }
+        ErrorClass::Unauthorized
+        | ErrorClass::Forbidden
+        | ErrorClass::MfaRequired
+        | ErrorClass::LicenceRefused
+        | ErrorClass::NotFoundRoute
+        | ErrorClass::UnexpectedResponse
+        | ErrorClass::BodyTooLarge
+        | ErrorClass::RedirectRefused
+        | ErrorClass::InvalidRequest => Retry::Slowly,
+    }
+}

@@ -1,0 +1,570 @@
+//! Declared and observed environments that read aloud, and plans as text. For tests only.
+//!
+//! The project is `shop`, the environment `dev`. Zadig knows the local cluster `c-local`, the default registry `r-default`,
+//! and a template of the service `api` with one Deployment `api`, one container `api` and one variable of each type.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::memory::Memory;
+use super::{
+    Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Environment,
+    Existence, GlobalVariable, Image, LiveWorkload, Moved, Observed, ObservedService, Present,
+    Registry, Replicas, Service, Template, TemplateVariable, Variable, VariableValue, plan,
+};
+use crate::api::environment::{
+    AppliedService, ClusterRef, Creation, Deletion, FieldPolicy, Ownership, OwnershipState, Prune,
+    RegistryRef, WorkloadKind,
+};
+use crate::plan::secret::SecretText;
+use crate::plan::{Blocked, Plan};
+
+/// When everything is observed.
+pub(super) const NOW: i64 = 1_790_000_000;
+/// Zadig's `update_time` of an environment that was left alone.
+pub(super) const UPDATED: i64 = NOW - 600;
+
+/// The moment some seconds before the observation.
+pub(super) fn ago(seconds: i64) -> Timestamp {
+    Timestamp::from_second(NOW - seconds).unwrap()
+}
+
+/// An environment as declared, still without services.
+pub(super) fn environment() -> Environment {
+    Environment {
+        cluster: None,
+        namespace: "shop-env-dev".to_owned(),
+        registry: None,
+        global_variables: BTreeMap::new(),
+        services: BTreeMap::new(),
+        creation: Creation::Create,
+        prune: Prune::Owned,
+    }
+}
+
+impl Environment {
+    pub(super) fn service(mut self, name: &str, service: Service) -> Self {
+        self.services.insert(name.to_owned(), service);
+        self
+    }
+
+    pub(super) fn global(mut self, key: &str, value: &str) -> Self {
+        self.global_variables
+            .insert(key.to_owned(), SecretText::new(value));
+        self
+    }
+
+    pub(super) fn creation(mut self, creation: Creation) -> Self {
+        self.creation = creation;
+        self
+    }
+
+    pub(super) fn prune(mut self, prune: Prune) -> Self {
+        self.prune = prune;
+        self
+    }
+
+    pub(super) fn namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.namespace);
+        self
+    }
+
+    pub(super) fn cluster_named(mut self, name: &str) -> Self {
+        self.cluster = Some(ClusterRef {
+            name: Some(name.to_owned()),
+            id: None,
+        });
+        self
+    }
+
+    pub(super) fn cluster_id(mut self, id: &str) -> Self {
+        self.cluster = Some(ClusterRef {
+            name: None,
+            id: Some(id.to_owned()),
+        });
+        self
+    }
+
+    pub(super) fn registry_at(mut self, address: &str) -> Self {
+        self.registry = Some(RegistryRef {
+            address: Some(address.to_owned()),
+            id: None,
+        });
+        self
+    }
+
+    pub(super) fn registry_id(mut self, id: &str) -> Self {
+        self.registry = Some(RegistryRef {
+            address: None,
+            id: Some(id.to_owned()),
+        });
+        self
+    }
+}
+
+/// A service as declared, with nothing but its name.
+pub(super) fn service() -> Service {
+    Service::default()
+}
+
+impl Service {
+    pub(super) fn variable(self, key: &str, value: &str) -> Self {
+        self.declares(key, Variable::Value(SecretText::new(value)))
+    }
+
+    pub(super) fn global_variable(self, key: &str) -> Self {
+        self.declares(key, Variable::Global)
+    }
+
+    fn declares(mut self, key: &str, variable: Variable) -> Self {
+        self.variables.insert(key.to_owned(), variable);
+        self.digest = Some(digest(&self.variables));
+        self
+    }
+
+    pub(super) fn image(self, container: &str, image: &str) -> Self {
+        self.container(container, image, FieldPolicy::Enforce)
+    }
+
+    pub(super) fn image_on_create(self, container: &str, image: &str) -> Self {
+        self.container(container, image, FieldPolicy::OnCreate)
+    }
+
+    fn container(mut self, container: &str, image: &str, policy: FieldPolicy) -> Self {
+        let image = image.to_owned();
+        self.containers
+            .insert(container.to_owned(), Image { image, policy });
+        self
+    }
+
+    pub(super) fn replicas(self, deployment: &str, replicas: i32) -> Self {
+        self.workload(deployment, replicas, FieldPolicy::Enforce)
+    }
+
+    pub(super) fn replicas_on_create(self, deployment: &str, replicas: i32) -> Self {
+        self.workload(deployment, replicas, FieldPolicy::OnCreate)
+    }
+
+    fn workload(mut self, deployment: &str, replicas: i32, policy: FieldPolicy) -> Self {
+        self.workloads.insert(
+            (WorkloadKind::Deployment, deployment.to_owned()),
+            Replicas { replicas, policy },
+        );
+        self
+    }
+
+    pub(super) fn restart_token(mut self, token: &str) -> Self {
+        self.restart_token = Some(token.to_owned());
+        self
+    }
+}
+
+/// What stands for the keyed digest of declared variables.
+fn digest(variables: &BTreeMap<String, Variable>) -> String {
+    let parts: Vec<String> = variables
+        .iter()
+        .map(|(key, variable)| format!("{key}={}", text(variable)))
+        .collect();
+    parts.join(",")
+}
+
+/// No environment yet, in a project whose catalogue is as the module says.
+pub(super) fn observed() -> Observed {
+    Observed {
+        now: ago(0),
+        key: EnvKey {
+            project: "shop".to_owned(),
+            env: "dev".to_owned(),
+        },
+        zadig: "https://zadig.example.com".to_owned(),
+        moved: Moved::No,
+        connection_suspended: false,
+        rival: None,
+        record: None,
+        existence: Existence::Absent { confirmed: false },
+        catalog: Catalog {
+            clusters: vec![Cluster {
+                id: "c-local".to_owned(),
+                name: "local".to_owned(),
+                local: true,
+            }],
+            registries: vec![Registry {
+                id: "r-default".to_owned(),
+                address: "https://registry.example.com".to_owned(),
+                namespace: "shop".to_owned(),
+                is_default: true,
+            }],
+            templates: BTreeMap::from([("api".to_owned(), template())]),
+            global_variables: vec![of_kind("LOG", "string", &[])],
+        },
+        licence_refused: false,
+        memory: Memory {
+            known: true,
+            ..Memory::default()
+        },
+        stuck_after: Duration::from_secs(600),
+    }
+}
+
+fn template() -> Template {
+    Template {
+        variables: template_variables(),
+        containers: BTreeSet::from(["api".to_owned()]),
+        workloads: Some(workload("api")),
+        digest: "template-1".to_owned(),
+    }
+}
+
+fn template_variables() -> Vec<TemplateVariable> {
+    vec![
+        of_kind("LOG", "string", &[]),
+        of_kind("MODE", "enum", &["fast", "slow"]),
+        of_kind("TRACE", "bool", &[]),
+    ]
+}
+
+/// A variable of a template or of the project.
+pub(super) fn of_kind(key: &str, kind: &str, options: &[&str]) -> TemplateVariable {
+    TemplateVariable {
+        key: key.to_owned(),
+        kind: kind.to_owned(),
+        options: options.iter().map(|&option| option.to_owned()).collect(),
+    }
+}
+
+fn workload(name: &str) -> BTreeSet<(String, String)> {
+    BTreeSet::from([("Deployment".to_owned(), name.to_owned())])
+}
+
+impl Observed {
+    /// Any other change.
+    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self
+    }
+
+    /// Absent in two lists.
+    pub(super) fn gone(mut self) -> Self {
+        self.existence = Existence::Absent { confirmed: true };
+        self
+    }
+
+    /// There and idle, still without services.
+    pub(super) fn present(mut self) -> Self {
+        self.existence = Existence::Present(Box::new(Present {
+            status: EnvStatus::Success,
+            since: ago(600),
+            cluster_id: "c-local".to_owned(),
+            namespace: "shop-env-dev".to_owned(),
+            update_time: UPDATED,
+            neighbours: Vec::new(),
+            detail: Some(Detail {
+                registry_id: "r-default".to_owned(),
+                ..Detail::default()
+            }),
+        }));
+        self
+    }
+
+    /// In this state for so many seconds; the thorough look is there only where the state admits changes.
+    pub(super) fn status(self, status: EnvStatus, seconds: i64) -> Self {
+        self.present_with(|present| {
+            if !matches!(
+                status,
+                EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable
+            ) {
+                present.detail = None;
+            }
+            present.status = status;
+            present.since = ago(seconds);
+        })
+    }
+
+    pub(super) fn present_with(mut self, change: impl FnOnce(&mut Present)) -> Self {
+        let Existence::Present(present) = &mut self.existence else {
+            panic!("the environment is to be present first");
+        };
+        change(present);
+        self
+    }
+
+    pub(super) fn detail_with(self, change: impl FnOnce(&mut Detail)) -> Self {
+        self.present_with(|present| change(present.detail.as_mut().unwrap()))
+    }
+
+    /// The service runs, as this object had declared it.
+    pub(super) fn running(self, name: &str, declared: &Service) -> Self {
+        let seen = seen(name, declared);
+        let entry = AppliedService {
+            name: name.to_owned(),
+            variables: declared.digest.clone(),
+            rendered: declared.digest.as_ref().map(|_| "rendered-1".to_owned()),
+            rendered_at: declared.digest.as_ref().map(|_| UPDATED),
+            template: declared.digest.as_ref().map(|_| "template-1".to_owned()),
+            restart_token: declared.restart_token.clone(),
+            initial: false,
+        };
+        self.with(|observed| {
+            observed.memory.services.insert(name.to_owned());
+            observed.memory.applied.insert(name.to_owned(), entry);
+            observed.memory.seen_update_time = Some(UPDATED);
+        })
+        .detail_with(|detail| {
+            detail.services.insert(name.to_owned(), seen);
+        })
+    }
+
+    /// The service runs, and this object has nothing to do with it.
+    pub(super) fn foreign(self, name: &str) -> Self {
+        let seen = seen(name, &service());
+        self.detail_with(|detail| {
+            detail.services.insert(name.to_owned(), seen);
+        })
+    }
+
+    /// A change in what was seen of one service.
+    pub(super) fn seen_with(self, name: &str, change: impl FnOnce(&mut ObservedService)) -> Self {
+        self.detail_with(|detail| change(detail.services.get_mut(name).unwrap()))
+    }
+
+    /// The live image of the service's container of the same name.
+    pub(super) fn runs_image(self, name: &str, image: &str) -> Self {
+        self.seen_with(name, |seen| {
+            for workload in seen.live.iter_mut().flatten() {
+                workload.images.insert(name.to_owned(), image.to_owned());
+            }
+        })
+    }
+
+    /// The live replicas of the service's workload.
+    pub(super) fn runs_replicas(self, name: &str, replicas: i32) -> Self {
+        self.seen_with(name, |seen| {
+            for workload in seen.live.iter_mut().flatten() {
+                workload.replicas = Some(replicas);
+            }
+        })
+    }
+
+    /// A stored global variable and the services bound to it.
+    pub(super) fn stored_global(self, key: &str, value: &str, related: &[&str]) -> Self {
+        let variable = GlobalVariable {
+            value: Value::String(value.to_owned()),
+            kind: "string".to_owned(),
+            options: Vec::new(),
+            description: format!("about {key}"),
+            related: related.iter().map(|&name| name.to_owned()).collect(),
+        };
+        self.detail_with(|detail| {
+            detail.global_variables.insert(key.to_owned(), variable);
+        })
+    }
+
+    fn recorded(mut self, state: OwnershipState) -> Self {
+        self.record = Some(Ownership {
+            zadig: "https://zadig.example.com".to_owned(),
+            project: "shop".to_owned(),
+            env: "dev".to_owned(),
+            cluster_id: "c-local".to_owned(),
+            namespace: "shop-env-dev".to_owned(),
+            state,
+        });
+        self
+    }
+
+    /// This object created it.
+    pub(super) fn owned(self) -> Self {
+        self.recorded(OwnershipState::Created)
+    }
+
+    /// This object took it over.
+    pub(super) fn adopted(self) -> Self {
+        self.recorded(OwnershipState::Adopted)
+    }
+
+    /// The create call was about to be sent.
+    pub(super) fn pending(self) -> Self {
+        self.recorded(OwnershipState::Pending)
+    }
+
+    /// The status is gone.
+    pub(super) fn forgotten(mut self) -> Self {
+        self.memory = Memory::default();
+        self
+    }
+}
+
+/// A service as Zadig shows it when it runs as declared.
+fn seen(name: &str, declared: &Service) -> ObservedService {
+    let mut images = BTreeMap::from([(name.to_owned(), format!("{name}:template"))]);
+    images.extend(
+        declared
+            .containers
+            .iter()
+            .map(|(container, image)| (container.clone(), image.image.clone())),
+    );
+    let replicas = declared
+        .workloads
+        .values()
+        .next()
+        .map_or(1, |wanted| wanted.replicas);
+    ObservedService {
+        status: "running".to_owned(),
+        images: images.clone(),
+        template: template_variables(),
+        rendered: Some("rendered-1".to_owned()),
+        template_digest: Some("template-1".to_owned()),
+        expected: Some(workload(name)),
+        live: Some(vec![LiveWorkload {
+            kind: "Deployment".to_owned(),
+            name: name.to_owned(),
+            replicas: Some(replicas),
+            ready: replicas,
+            images,
+            newest_pod: None,
+        }]),
+    }
+}
+
+/// The plan for a declared environment, as text.
+pub(super) fn planned(desired: &Environment, observed: &Observed) -> String {
+    show(&plan(&Desired::Present(desired.clone()), observed))
+}
+
+/// The plan for an object that is being deleted, as text.
+pub(super) fn planned_deletion(policy: Option<Deletion>, observed: &Observed) -> String {
+    show(&plan(&Desired::Absent { policy }, observed))
+}
+
+/// A plan as text: every value in it, secrets included, so that an expected text is the whole value.
+pub(super) fn show(plan: &Plan<Action>) -> String {
+    let mut lines = Vec::new();
+    match plan {
+        Plan::InSync => lines.push("in sync".to_owned()),
+        Plan::Act(act) => {
+            lines.extend(act.actions.iter().map(show_action));
+            lines.extend(act.blocked.iter().map(show_blocked));
+        }
+        Plan::Wait(wait) => lines.push(format!(
+            "wait {:?} {:?} {}",
+            wait.after, wait.reason, wait.message
+        )),
+        Plan::Blocked(blocked) => lines.extend(blocked.iter().map(show_blocked)),
+    }
+    lines.join("\n")
+}
+
+fn show_blocked(blocked: &Blocked) -> String {
+    format!("blocked {:?} {}", blocked.reason, blocked.message)
+}
+
+fn show_action(action: &Action) -> String {
+    match action {
+        Action::RecordOwnership(Ownership {
+            zadig,
+            project,
+            env,
+            cluster_id,
+            namespace,
+            state,
+        }) => format!("record {state:?}: {zadig} {project}/{env} in {cluster_id}/{namespace}"),
+        Action::CreateEnvironment(create) => {
+            let CreateEnvironment {
+                cluster_id,
+                namespace,
+                registry_id,
+                global_variables,
+                services,
+                again,
+            } = create.as_ref();
+            let again = if *again { " again" } else { "" };
+            let mut line = format!("create{again} in {cluster_id}/{namespace} with {registry_id}");
+            for (key, value) in global_variables {
+                line.push_str(&format!("\n  global {key}={}", value.expose()));
+            }
+            for (name, (variables, images)) in services {
+                line.push_str(&format!(
+                    "\n  {name} [{}] {images:?}",
+                    show_variables(variables)
+                ));
+            }
+            line
+        }
+        Action::SetRegistry { registry_id } => format!("registry {registry_id}"),
+        Action::PutGlobalVariables { variables, changed } => {
+            let mut line = format!("put globals, changed {changed:?}");
+            for (key, variable) in variables {
+                let GlobalVariable {
+                    value,
+                    kind,
+                    options,
+                    description,
+                    related,
+                } = variable;
+                line.push_str(&format!(
+                    "\n  {key}:{kind}={value} {options:?} {description:?} {related:?}"
+                ));
+            }
+            line
+        }
+        Action::RemoveServices { services } => format!("remove services {services:?}"),
+        Action::UpdateServices { services, upgrades } => {
+            let mut line = "update services".to_owned();
+            for (name, variables) in services {
+                let upgrade = if upgrades.contains(name) {
+                    " and its template"
+                } else {
+                    ""
+                };
+                line.push_str(&format!(
+                    "\n  {name} [{}]{upgrade}",
+                    show_variables(variables)
+                ));
+            }
+            line
+        }
+        Action::AddServices { services } => {
+            let mut line = "add services".to_owned();
+            for (name, variables) in services {
+                line.push_str(&format!("\n  {name} [{}]", show_variables(variables)));
+            }
+            line
+        }
+        Action::SetImage {
+            service,
+            kind,
+            workload,
+            container,
+            from,
+            image,
+        } => format!("image {service} {kind}/{workload}/{container} {from:?} -> {image}"),
+        Action::ScaleWorkload {
+            service,
+            kind,
+            workload,
+            from,
+            replicas,
+        } => format!("scale {service} {kind:?}/{workload} {from} -> {replicas}"),
+        Action::RestartService { service, token } => format!("restart {service} for {token}"),
+        Action::DeleteEnvironment { keep_resources } => {
+            format!("delete, keep resources: {keep_resources}")
+        }
+    }
+}
+
+fn show_variables(variables: &[VariableValue]) -> String {
+    let parts: Vec<String> = variables
+        .iter()
+        .map(|VariableValue { key, kind, value }| format!("{key}:{kind}={}", text(value)))
+        .collect();
+    parts.join(", ")
+}
+
+fn text(variable: &Variable) -> &str {
+    match variable {
+        Variable::Value(text) => text.expose(),
+        Variable::Global => "(global)",
+    }
+}

@@ -1,0 +1,8 @@
+//! The decision table: every row of design §3's table and of the rules of design §2, as declared × observed → plan.
+//!
+//! An expected text is the whole plan, see [`super::fixture::show`]. The traps of Z§14 are in [`super::z14`].
+
+mod deletion;
+mod differences;
+mod existence;
+mod waiting;

@@ -1,0 +1,169 @@
+//! The way out: deletion always ends, and never touches what is not ours (design §2, rule 6).
+
+use insta::assert_snapshot;
+
+use super::super::fixture::{ago, observed, planned_deletion, service};
+use super::super::{EnvStatus, Moved, Observed};
+use crate::api::environment::Deletion;
+
+/// Created by this object, with a service of its own and a foreign one.
+fn owned() -> Observed {
+    observed()
+        .present()
+        .owned()
+        .running("api", &service())
+        .foreign("db")
+}
+
+#[test]
+fn what_was_never_owned_is_released() {
+    assert_snapshot!(planned_deletion(Some(Deletion::Delete), &observed().present()), @"in sync");
+}
+
+#[test]
+fn what_this_object_created_is_deleted_after_its_services() {
+    assert_snapshot!(planned_deletion(None, &owned()), @r#"
+    remove services {"api"}
+    delete, keep resources: false
+    "#);
+    assert_snapshot!(planned_deletion(Some(Deletion::Delete), &owned()), @r#"
+    remove services {"api"}
+    delete, keep resources: false
+    "#);
+}
+
+#[test]
+fn what_was_adopted_stays_unless_deletion_is_written() {
+    let adopted = owned().adopted();
+    assert_snapshot!(planned_deletion(None, &adopted), @"in sync");
+    assert_snapshot!(planned_deletion(Some(Deletion::Delete), &adopted), @r#"
+    remove services {"api"}
+    delete, keep resources: false
+    "#);
+}
+
+#[test]
+fn detaching_keeps_the_workloads() {
+    assert_snapshot!(planned_deletion(Some(Deletion::Detach), &owned()), @"delete, keep resources: true");
+}
+
+#[test]
+fn orphaning_releases_every_stuck_case() {
+    let stuck: [Observed; 7] = [
+        owned(),
+        owned().with(|o| o.connection_suspended = true),
+        owned().with(|o| o.moved = Moved::DifferentZadig),
+        owned().status(EnvStatus::Deleting, 1_000_000),
+        owned().status(EnvStatus::Other("hibernating".to_owned()), 1_000_000),
+        observed().owned(),
+        observed().pending(),
+    ];
+    for observed in stuck {
+        assert_eq!(
+            planned_deletion(Some(Deletion::Orphan), &observed),
+            "in sync"
+        );
+    }
+}
+
+#[test]
+fn the_younger_of_two_objects_goes_without_a_call() {
+    let observed = owned().with(|o| o.rival = Some("team/older".to_owned()));
+    assert_snapshot!(planned_deletion(Some(Deletion::Delete), &observed), @"in sync");
+}
+
+#[test]
+fn another_environment_under_the_same_key_is_not_deleted() {
+    let elsewhere = owned().present_with(|present| present.namespace = "other".to_owned());
+    assert_snapshot!(planned_deletion(Some(Deletion::Delete), &elsewhere), @"in sync");
+    let elsewhere = owned().present_with(|present| present.cluster_id = "c-far".to_owned());
+    assert_snapshot!(planned_deletion(Some(Deletion::Delete), &elsewhere), @"in sync");
+}
+
+#[test]
+fn nothing_is_deleted_in_another_zadig() {
+    let observed = owned().with(|o| o.moved = Moved::DifferentZadig);
+    assert_snapshot!(planned_deletion(None, &observed), @"blocked DifferentZadig spec.connectionRef: this environment lives in https://zadig.example.com, the connection now leads to https://zadig.example.com, and not every environment that was made through it is found there as recorded; nothing is written. Point the connection back, or release the objects with deletion: Orphan");
+}
+
+#[test]
+fn the_end_is_seen_in_two_lists_also_for_the_last_environment_of_a_project() {
+    assert_snapshot!(planned_deletion(None, &observed().owned()), @"wait 2s Deleting the environment is no longer listed; looking once more");
+    assert_snapshot!(planned_deletion(None, &observed().owned().gone()), @"in sync");
+}
+
+#[test]
+fn a_suspended_connection_holds_the_deletion_up() {
+    let observed = owned().with(|o| o.connection_suspended = true);
+    assert_snapshot!(planned_deletion(None, &observed), @"wait 300s ConnectionSuspended the connection is suspended; the environment is deleted when it is resumed");
+}
+
+#[test]
+fn a_create_whose_answer_was_lost_is_cleaned_up() {
+    let observed = observed()
+        .present()
+        .pending()
+        .with(|o| o.memory.known = false);
+    assert_snapshot!(planned_deletion(None, &observed), @"delete, keep resources: false");
+}
+
+#[test]
+fn a_busy_environment_in_its_own_namespace_is_deleted_at_once() {
+    for status in [EnvStatus::Creating, EnvStatus::Updating] {
+        assert_eq!(
+            planned_deletion(None, &owned().status(status, 1)),
+            "delete, keep resources: false"
+        );
+    }
+}
+
+#[test]
+fn a_busy_environment_elsewhere_is_waited_for_since_its_workloads_would_stay() {
+    let foreign: [fn(Observed) -> Observed; 2] = [
+        |o| o.present_with(|present| present.neighbours = vec!["dev2".to_owned()]),
+        |o| {
+            o.with(|o| o.record.as_mut().unwrap().namespace = "team".to_owned())
+                .present_with(|present| present.namespace = "team".to_owned())
+        },
+    ];
+    for foreign in foreign {
+        let busy = foreign(owned()).status(EnvStatus::Updating, 1);
+        assert_eq!(
+            planned_deletion(None, &busy),
+            "wait 1s Deleting Zadig reports updating"
+        );
+    }
+}
+
+#[test]
+fn whatever_word_zadig_has_for_an_idle_environment_it_is_deleted() {
+    for status in [
+        EnvStatus::Failed,
+        EnvStatus::Unstable,
+        EnvStatus::Sleeping,
+        EnvStatus::Other("hibernating".to_owned()),
+    ] {
+        let observed = owned().status(status.clone(), 1);
+        let plan = planned_deletion(None, &observed);
+        assert!(
+            plan.ends_with("delete, keep resources: false"),
+            "{status:?}: {plan}"
+        );
+    }
+}
+
+#[test]
+fn a_deletion_under_way_is_waited_for() {
+    assert_snapshot!(planned_deletion(None, &owned().status(EnvStatus::Deleting, 1)), @"wait 1s Deleting Zadig reports deleting");
+    let sent = owned().with(|o| o.memory.delete_sent = Some(ago(29)));
+    assert_snapshot!(planned_deletion(None, &sent), @"wait 1s Deleting the environment is being deleted");
+}
+
+#[test]
+fn a_delete_call_without_effect_is_sent_again() {
+    let sent = owned().with(|o| o.memory.delete_sent = Some(ago(30)));
+    assert_snapshot!(planned_deletion(None, &sent), @r#"
+    remove services {"api"}
+    delete, keep resources: false
+    "#);
+}

@@ -1,0 +1,465 @@
+//! What differs in an environment that can be changed, and the calls that repair it (design §2, rule 1; §3).
+
+use insta::assert_snapshot;
+
+use super::super::fixture::{environment, observed, planned, service};
+use super::super::{LiveWorkload, Observed};
+use crate::api::environment::Prune;
+
+/// Created by this object, and idle.
+fn owned() -> Observed {
+    observed().present().owned()
+}
+
+#[test]
+fn nothing_is_sent_when_everything_is_as_declared() {
+    let api = service()
+        .variable("LOG", "debug")
+        .image("api", "api:1")
+        .replicas("api", 2)
+        .restart_token("1");
+    let observed = owned()
+        .stored_global("LOG", "debug", &[])
+        .running("api", &api);
+    let desired = environment()
+        .global("LOG", "debug")
+        .registry_at("registry.example.com/shop")
+        .service("api", api);
+    assert_snapshot!(planned(&desired, &observed), @"in sync");
+}
+
+#[test]
+fn what_is_not_declared_is_left_alone() {
+    let observed = owned()
+        .stored_global("LOG", "somebody's", &["api"])
+        .running("api", &service())
+        .runs_image("api", "somebody's:1")
+        .runs_replicas("api", 7)
+        .seen_with("api", |seen| {
+            seen.rendered = Some("rendered-2".to_owned());
+            seen.template_digest = Some("template-2".to_owned());
+        })
+        .detail_with(|detail| detail.registry_id = "somebody's".to_owned());
+    assert_snapshot!(planned(&environment().service("api", service()), &observed), @"in sync");
+}
+
+#[test]
+fn everything_is_repaired_in_the_order_of_the_design() {
+    let api = service()
+        .variable("LOG", "debug")
+        .image("api", "api:1")
+        .replicas("api", 2);
+    let web = service().restart_token("2");
+    let observed = owned()
+        .with(|o| {
+            let template = o.catalog.templates["api"].clone();
+            o.catalog.templates.insert("new".to_owned(), template);
+        })
+        .stored_global("LOG", "info", &[])
+        .running("api", &service())
+        .runs_image("api", "api:0")
+        .runs_replicas("api", 1)
+        .running("web", &service().restart_token("1"))
+        .running("old", &service())
+        .detail_with(|detail| detail.registry_id = "r-other".to_owned());
+    let desired = environment()
+        .registry_id("r-default")
+        .global("LOG", "debug")
+        .service("api", api)
+        .service("web", web)
+        .service("new", service().variable("MODE", "fast"));
+    assert_snapshot!(planned(&desired, &observed), @r#"
+    registry r-default
+    put globals, changed {"LOG"}
+      LOG:string="debug" [] "about LOG" {}
+    remove services {"old"}
+    update services
+      api [LOG:string=debug]
+    add services
+      new [MODE:enum=fast]
+    image api Deployment/api/api Some("api:0") -> api:1
+    scale api Deployment/api 1 -> 2
+    restart web for 2
+    "#);
+}
+
+#[test]
+fn undeclared_services_go_by_the_prune_policy() {
+    let observed = owned().running("ours", &service()).foreign("theirs");
+    let planned_by = |prune| planned(&environment().prune(prune), &observed);
+    assert_snapshot!(planned_by(Prune::Owned), @r#"remove services {"ours"}"#);
+    assert_snapshot!(planned_by(Prune::All), @r#"remove services {"ours", "theirs"}"#);
+    assert_snapshot!(planned_by(Prune::None), @"in sync");
+}
+
+#[test]
+fn after_a_lost_status_nothing_is_pruned_as_owned() {
+    let observed = owned().running("ours", &service()).forgotten();
+    assert_snapshot!(planned(&environment(), &observed), @"in sync");
+}
+
+#[test]
+fn a_removed_field_is_no_longer_managed() {
+    let api = service().variable("LOG", "debug").image("api", "api:1");
+    let observed = owned()
+        .running("api", &api)
+        .runs_image("api", "api:2")
+        .seen_with("api", |seen| seen.rendered = Some("rendered-2".to_owned()));
+    assert_snapshot!(planned(&environment().service("api", service()), &observed), @"in sync");
+}
+
+#[test]
+fn variables_are_sent_when_they_are_declared_otherwise_than_last_sent() {
+    let observed = owned().running("api", &service().variable("LOG", "info"));
+    let desired = environment().service("api", service().variable("LOG", "debug"));
+    assert_snapshot!(planned(&desired, &observed), @"
+    update services
+      api [LOG:string=debug]
+    ");
+}
+
+#[test]
+fn variables_are_sent_again_when_somebody_changed_what_zadig_renders() {
+    let api = service().variable("LOG", "debug");
+    let observed = owned()
+        .running("api", &api)
+        .seen_with("api", |seen| seen.rendered = Some("rendered-2".to_owned()))
+        .present_with(|present| present.update_time += 1);
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @"
+    update services
+      api [LOG:string=debug]
+    ");
+}
+
+#[test]
+fn another_rendering_without_an_edit_is_another_renderer_and_no_change() {
+    let api = service().variable("LOG", "debug");
+    let observed = owned()
+        .running("api", &api)
+        .seen_with("api", |seen| seen.rendered = Some("rendered-2".to_owned()));
+    assert_snapshot!(planned(&environment().service("api", api.clone()), &observed), @"in sync");
+    let restarted = observed.with(|o| o.memory.seen_update_time = None);
+    assert_snapshot!(planned(&environment().service("api", api), &restarted), @"in sync");
+}
+
+#[test]
+fn an_upgrade_of_the_template_is_announced_with_the_variables() {
+    let observed = owned()
+        .running("api", &service().variable("LOG", "info"))
+        .seen_with("api", |seen| {
+            seen.template_digest = Some("template-2".to_owned());
+        });
+    let desired = environment().service("api", service().variable("LOG", "debug"));
+    assert_snapshot!(planned(&desired, &observed), @"
+    update services
+      api [LOG:string=debug] and its template
+    ");
+}
+
+#[test]
+fn a_newer_template_alone_is_not_rolled_out() {
+    let api = service().variable("LOG", "debug");
+    let observed = owned().running("api", &api).seen_with("api", |seen| {
+        seen.template_digest = Some("template-2".to_owned());
+    });
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @"in sync");
+}
+
+#[test]
+fn bindings_to_global_variables_are_made_and_undone() {
+    let bound = service().global_variable("LOG");
+    let observed = owned()
+        .stored_global("LOG", "info", &[])
+        .running("api", &bound);
+    assert_snapshot!(planned(&environment().service("api", bound), &observed), @"
+    update services
+      api [LOG:string=(global)]
+    ");
+    let unbound = service().variable("LOG", "debug");
+    let observed = owned()
+        .stored_global("LOG", "info", &["api"])
+        .running("api", &unbound);
+    assert_snapshot!(planned(&environment().service("api", unbound), &observed), @"
+    update services
+      api [LOG:string=debug]
+    ");
+}
+
+#[test]
+fn variables_that_the_template_does_not_take_are_refused_beside_the_rest() {
+    let api = service()
+        .variable("NONE", "x")
+        .variable("MODE", "medium")
+        .variable("TRACE", "1")
+        .global_variable("LOG")
+        .image("api", "api:1");
+    let observed = owned()
+        .running("api", &service())
+        .runs_image("api", "api:0");
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @r#"
+    image api Deployment/api/api Some("api:0") -> api:1
+    blocked VariableInvalid spec.services[api].variables[LOG].useGlobal: the environment has no global variable of this key; declare it under spec.globalVariables
+    blocked VariableInvalid spec.services[api].variables[MODE]: the value is none of the options fast, slow
+    blocked VariableInvalid spec.services[api].variables[NONE]: the service's template has no such variable; it has: LOG, MODE, TRACE
+    blocked VariableInvalid spec.services[api].variables[TRACE]: the value must be "true" or "false"
+    "#);
+}
+
+#[test]
+fn enum_and_bool_values_pass_when_they_fit() {
+    let api = service()
+        .variable("MODE", "slow")
+        .variable("TRACE", "false");
+    let observed = owned().running("api", &service());
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @"
+    update services
+      api [MODE:enum=slow, TRACE:bool=false]
+    ");
+}
+
+#[test]
+fn global_variables_are_put_whole_with_ours_merged_in() {
+    let observed = owned()
+        .stored_global("LOG", "info", &["api"])
+        .stored_global("REGION", "eu", &["db"])
+        .with(|o| {
+            o.catalog
+                .global_variables
+                .push(super::super::fixture::of_kind("TRACE", "bool", &[]));
+        });
+    let desired = environment().global("LOG", "debug").global("TRACE", "true");
+    assert_snapshot!(planned(&desired, &observed), @r#"
+    put globals, changed {"LOG", "TRACE"}
+      LOG:string="debug" [] "about LOG" {"api"}
+      REGION:string="eu" [] "about REGION" {"db"}
+      TRACE:bool=true [] "" {}
+    "#);
+}
+
+#[test]
+fn stored_global_variables_are_compared_as_text() {
+    let observed = owned()
+        .stored_global("LOG", "info", &[])
+        .detail_with(|detail| {
+            let log = detail.global_variables["LOG"].clone();
+            for (key, value) in [
+                ("FLAG", serde_json::json!(true)),
+                ("COUNT", serde_json::json!(3)),
+                ("EMPTY", serde_json::Value::Null),
+            ] {
+                let variable = super::super::GlobalVariable {
+                    value,
+                    ..log.clone()
+                };
+                detail.global_variables.insert(key.to_owned(), variable);
+            }
+        });
+    let desired = environment()
+        .global("FLAG", "true")
+        .global("COUNT", "3")
+        .global("EMPTY", "");
+    assert_snapshot!(planned(&desired, &observed), @"in sync");
+}
+
+#[test]
+fn global_variables_that_do_not_fit_are_refused() {
+    let observed = owned().with(|o| {
+        o.catalog.global_variables = vec![
+            super::super::fixture::of_kind("MODE", "enum", &["fast", "slow"]),
+            super::super::fixture::of_kind("TRACE", "bool", &[]),
+        ];
+    });
+    let desired = environment()
+        .global("MODE", "medium")
+        .global("TRACE", "1")
+        .global("UNKNOWN", "x");
+    assert_snapshot!(planned(&desired, &observed), @r#"
+    blocked VariableInvalid spec.globalVariables[MODE]: the value is none of the options fast, slow
+    blocked VariableInvalid spec.globalVariables[TRACE]: the value must be "true" or "false"
+    blocked VariableInvalid spec.globalVariables[UNKNOWN]: the project declares no such global variable
+    "#);
+}
+
+#[test]
+fn a_refused_licence_does_not_hold_up_the_other_repairs() {
+    let api = service().image("api", "api:1");
+    let observed = owned()
+        .stored_global("LOG", "info", &[])
+        .running("api", &api)
+        .runs_image("api", "api:0")
+        .with(|o| o.licence_refused = true);
+    let desired = environment().global("LOG", "debug").service("api", api);
+    assert_snapshot!(planned(&desired, &observed), @r#"
+    image api Deployment/api/api Some("api:0") -> api:1
+    blocked LicenceRequired spec.globalVariables[LOG]: changing a global variable after creation needs Zadig's professional licence (Zadig refused with code 7050); without it, set the value per service under spec.services[].variables
+    "#);
+    let repaired = observed.runs_image("api", "api:1");
+    assert_snapshot!(planned(&desired, &repaired), @"blocked LicenceRequired spec.globalVariables[LOG]: changing a global variable after creation needs Zadig's professional licence (Zadig refused with code 7050); without it, set the value per service under spec.services[].variables");
+}
+
+#[test]
+fn an_image_is_set_in_every_workload_that_has_the_container() {
+    let api = service().image("api", "api:1");
+    let worker = |kind: &str, name: &str, image: &str| LiveWorkload {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        images: [("api".to_owned(), image.to_owned())].into(),
+        ..LiveWorkload::default()
+    };
+    let observed = owned().running("api", &api).seen_with("api", |seen| {
+        let live = seen.live.as_mut().unwrap();
+        live.push(worker("StatefulSet", "queue", "api:0"));
+        live.push(worker("CronJob", "nightly", "api:1"));
+        live.push(worker("CronJob", "weekly", "api:0"));
+    });
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @r#"
+    image api StatefulSet/queue/api Some("api:0") -> api:1
+    image api CronJob/weekly/api Some("api:0") -> api:1
+    "#);
+}
+
+#[test]
+fn an_image_that_only_zadigs_record_has_otherwise_is_set_once() {
+    let api = service().image("api", "api:1");
+    let observed = owned().running("api", &api).seen_with("api", |seen| {
+        seen.images.insert("api".to_owned(), "api:0".to_owned());
+    });
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @r#"image api Deployment/api/api Some("api:0") -> api:1"#);
+}
+
+#[test]
+fn an_image_is_not_compared_with_the_empty_record_of_a_failed_create() {
+    let api = service().image("api", "api:1");
+    let observed = owned()
+        .running("api", &api)
+        .seen_with("api", |seen| seen.images.clear());
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @"in sync");
+}
+
+#[test]
+fn an_unknown_container_or_workload_is_named_with_those_that_exist() {
+    let api = service()
+        .image("sidecar", "sidecar:1")
+        .replicas("worker", 2);
+    let observed = owned().running("api", &service());
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @"
+    blocked ContainerNotFound spec.services[api].containers[sidecar]: the service has no such container; it has: api
+    blocked WorkloadNotFound spec.services[api].workloads[Deployment/worker]: the service has no such workload; it has: Deployment/api
+    ");
+}
+
+#[test]
+fn a_container_of_a_lost_workload_is_not_called_unknown() {
+    let api = service()
+        .image("sidecar", "sidecar:1")
+        .replicas("worker", 2);
+    let observed = owned()
+        .running("api", &service())
+        .seen_with("api", |seen| seen.live = Some(Vec::new()));
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @"in sync");
+}
+
+#[test]
+fn what_was_not_looked_at_is_not_compared() {
+    let api = service().image("api", "api:1").replicas("api", 2);
+    let observed = owned()
+        .running("api", &service())
+        .seen_with("api", |seen| seen.live = None);
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @"in sync");
+}
+
+#[test]
+fn fields_with_policy_on_create_are_set_while_the_service_is_new_and_never_again() {
+    let api = service()
+        .image_on_create("api", "api:1")
+        .replicas_on_create("api", 2);
+    let observed = owned()
+        .running("api", &api)
+        .runs_image("api", "api:0")
+        .runs_replicas("api", 1);
+    let desired = environment().service("api", api);
+    assert_snapshot!(planned(&desired, &observed), @"in sync");
+    let new = observed.with(|o| o.memory.applied.get_mut("api").unwrap().initial = true);
+    assert_snapshot!(planned(&desired, &new), @r#"
+    image api Deployment/api/api Some("api:0") -> api:1
+    scale api Deployment/api 1 -> 2
+    "#);
+}
+
+#[test]
+fn a_changed_restart_token_restarts_once_and_a_forgotten_one_never() {
+    let desired = environment().service("api", service().restart_token("2"));
+    let observed = owned().running("api", &service().restart_token("1"));
+    assert_snapshot!(planned(&desired, &observed), @"restart api for 2");
+    let first = owned().running("api", &service());
+    assert_snapshot!(planned(&desired, &first), @"restart api for 2");
+    assert_snapshot!(planned(&desired, &observed.forgotten()), @"in sync");
+}
+
+#[test]
+fn a_restart_waits_for_the_variables_of_the_same_service() {
+    let observed = owned().running("api", &service());
+    let desired =
+        environment().service("api", service().variable("LOG", "debug").restart_token("1"));
+    assert_snapshot!(planned(&desired, &observed), @"
+    update services
+      api [LOG:string=debug]
+    ");
+}
+
+#[test]
+fn an_added_service_is_checked_against_its_template_first() {
+    let api = service()
+        .variable("LOG", "debug")
+        .image("api", "api:1")
+        .replicas("api", 2);
+    assert_snapshot!(planned(&environment().service("api", api), &owned()), @"
+    add services
+      api [LOG:string=debug]
+    ");
+    let wrong = service()
+        .variable("NONE", "x")
+        .image("sidecar", "sidecar:1")
+        .replicas("worker", 2);
+    let desired = environment()
+        .service("api", wrong)
+        .service("ghost", service());
+    assert_snapshot!(planned(&desired, &owned()), @"
+    blocked VariableInvalid spec.services[api].variables[NONE]: the service's template has no such variable; it has: LOG, MODE, TRACE
+    blocked ContainerNotFound spec.services[api].containers[sidecar]: the service has no such container; it has: api
+    blocked WorkloadNotFound spec.services[api].workloads[Deployment/worker]: the service has no such workload; it has: Deployment/api
+    blocked ServiceNotFound spec.services[ghost]: the project has no such service
+    ");
+}
+
+#[test]
+fn an_unknown_registry_does_not_hold_up_the_other_repairs() {
+    let api = service().image("api", "api:1");
+    let observed = owned().running("api", &api).runs_image("api", "api:0");
+    let desired = environment()
+        .registry_at("registry.example.com/unknown")
+        .service("api", api);
+    assert_snapshot!(planned(&desired, &observed), @r#"
+    image api Deployment/api/api Some("api:0") -> api:1
+    blocked RegistryNotFound spec.registry: Zadig knows no such registry; it knows: registry.example.com/shop (r-default)
+    "#);
+}
+
+#[test]
+fn a_difference_that_comes_back_is_left_to_a_person_beside_the_rest() {
+    let api = service().image("api", "api:1").replicas("api", 2);
+    let observed = owned()
+        .running("api", &api)
+        .runs_image("api", "api:0")
+        .runs_replicas("api", 1)
+        .with(|o| {
+            o.memory.repairs.insert(
+                "services[api].workloads[Deployment/api].replicas".to_owned(),
+                3,
+            );
+        });
+    assert_snapshot!(planned(&environment().service("api", api), &observed), @r#"
+    image api Deployment/api/api Some("api:0") -> api:1
+    blocked DriftDoesNotConverge spec.services[api].workloads[Deployment/api].replicas: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    "#);
+}
