@@ -1,0 +1,16 @@
+//! Scenarios on a real kube-apiserver: the operator in this process, custom resources from outside, and a Zadig behind.
+//!
+//! Each scenario has its own namespace and its own simulator, so all run in parallel. With `ZADIG_URL` and `ZADIG_TOKEN`
+//! the same scenarios run against that server; see `support::zadig`. The control plane is found or started by `xtask`.
+
+#![expect(
+    clippy::panic,
+    reason = "scenarios fail by panicking, also in what they share"
+)]
+
+mod smoke;
+#[allow(
+    dead_code,
+    reason = "a vocabulary: a scenario that goes does not take its words along"
+)]
+mod support;

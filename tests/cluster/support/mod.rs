@@ -1,0 +1,54 @@
+//! What every scenario stands on: one control plane and one operator for the whole process, a world of its own for each
+//! scenario, and clean-up that also happens after a failure.
+
+mod fixture;
+mod lab;
+mod observe;
+mod world;
+pub(crate) mod zadig;
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::LazyLock;
+
+use futures::FutureExt;
+use tokio::runtime::Runtime;
+
+pub(crate) use fixture::EnvironmentFixture;
+#[allow(unused_imports, reason = "words for scenarios, as above")]
+pub(crate) use observe::{Mark, has_reason, is_ready, is_stalled};
+#[allow(unused_imports, reason = "words for scenarios, as above")]
+pub(crate) use world::{Setup, World};
+
+/// One runtime for all scenarios: clients and the operator live longer than the scenario that used them first.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("scenario")
+        .build()
+        .expect("a runtime can be built")
+});
+
+/// Runs a scenario in a world with a connection named `default` to a Zadig with the project of the recordings.
+pub(crate) fn scenario(test: impl AsyncFnOnce(&World)) {
+    scenario_with(Setup::default(), test);
+}
+
+/// Runs a scenario in a world that is set up in a particular way.
+pub(crate) fn scenario_with(setup: Setup, test: impl AsyncFnOnce(&World)) {
+    RUNTIME.block_on(async {
+        let Some(world) = World::create(lab::lab().await, setup).await else {
+            return;
+        };
+        let outcome = AssertUnwindSafe(test(&world)).catch_unwind().await;
+        if outcome.is_err() {
+            world.tell_what_happened().await;
+        }
+        let cleaned = AssertUnwindSafe(world.clean_up()).catch_unwind().await;
+        // The scenario's own failure says more than what its clean-up met afterwards.
+        for result in [outcome, cleaned] {
+            if let Err(panic) = result {
+                resume_unwind(panic);
+            }
+        }
+    });
+}

@@ -1,0 +1,465 @@
+//! The world of one scenario: a namespace, a Zadig, the token's Secret and a connection; and its end.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::runtime::wait::{await_condition, conditions};
+use kube::{Api, Client, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use xtask::controlplane::{User, Write};
+use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::environment::ZadigEnvironment;
+use zadig_sim::{Call, Licence, Options, Pace, Sim};
+
+use super::fixture;
+use super::lab::{Lab, SCENARIO_LABEL, apply_namespace, log_path, release_all};
+use super::observe::Mark;
+use super::zadig::Zadig;
+
+/// Zadig's own default of waiting for pods is five minutes; a scenario has pods that start at once.
+const REAL_PATIENCE: Duration = Duration::from_mins(3);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Releasing an object takes one reconcile.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
+/// How many of the last calls a failed scenario prints.
+const LAST_CALLS: usize = 25;
+
+/// How a scenario's world differs from the usual one.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    options: Options,
+    needs_sim: bool,
+    connect: bool,
+    intervals: Value,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            options: Options {
+                licence: Some(Licence::Unreachable),
+                start_timeout: Some(Duration::from_secs(2)),
+                pace: Pace::fast(),
+                ..Options::default()
+            },
+            needs_sim: false,
+            connect: true,
+            intervals: json!({"list": "1s", "deep": "5s", "stuck": "30s"}),
+        }
+    }
+}
+
+impl Setup {
+    /// The simulator behaves in this way; a real Zadig cannot be told to.
+    pub(crate) fn simulator(mut self, change: impl FnOnce(&mut Options)) -> Self {
+        change(&mut self.options);
+        self.needs_sim = true;
+        self
+    }
+
+    /// There is no Secret and no connection.
+    pub(crate) fn without_connection(mut self) -> Self {
+        self.connect = false;
+        self
+    }
+
+    /// The connection looks at Zadig in these intervals.
+    pub(crate) fn intervals(mut self, list: &str, deep: &str, stuck: &str) -> Self {
+        self.intervals = json!({"list": list, "deep": deep, "stuck": stuck});
+        self
+    }
+}
+
+/// The world of one scenario.
+pub(crate) struct World {
+    /// The namespace of its objects.
+    pub(crate) namespace: String,
+    /// A client with the rights of the person at the keyboard.
+    pub(crate) client: Client,
+    /// The Zadig behind its connection.
+    pub(crate) zadig: Zadig,
+    lab: &'static Lab,
+    tag: String,
+}
+
+impl World {
+    /// A world, unless it needs what a real Zadig cannot do.
+    pub(super) async fn create(lab: &'static Lab, setup: Setup) -> Option<Self> {
+        if setup.needs_sim && Zadig::is_real() {
+            println!("skipped: needs the simulator");
+            return None;
+        }
+        let tag = format!("t{:06x}", fastrand::u32(..0x100_0000));
+        let world = Self {
+            namespace: format!("scenario-{tag}"),
+            client: lab.client.clone(),
+            zadig: Zadig::find(setup.options).await,
+            lab,
+            tag,
+        };
+        apply_namespace(
+            &world.client,
+            &world.namespace,
+            &json!({SCENARIO_LABEL: "true"}),
+        )
+        .await
+        .expect("a namespace can be made");
+        if setup.connect {
+            world.apply(&world.token_secret(&world.zadig.token)).await;
+            world.apply(&world.connection(&setup.intervals)).await;
+        }
+        Some(world)
+    }
+
+    /// The simulator, for looking at what it saw and for changing it; none with a real Zadig.
+    pub(crate) fn sim(&self) -> Option<&Sim> {
+        self.zadig.sim()
+    }
+
+    /// The simulator; with a real Zadig it says that the scenario is skipped.
+    pub(crate) fn needs_sim(&self) -> Option<&Sim> {
+        if self.sim().is_none() {
+            println!("skipped: needs the simulator");
+        }
+        self.sim()
+    }
+
+    /// The key in Zadig of the environment that the scenario calls `name`; unique to this scenario and run.
+    pub(crate) fn env_key(&self, name: &str) -> String {
+        format!("{name}-{}", self.tag)
+    }
+
+    /// An environment object named `name`, with that key.
+    pub(crate) fn environment(&self, name: &str) -> ZadigEnvironment {
+        let Zadig {
+            project,
+            cluster_id,
+            ..
+        } = &self.zadig;
+        fixture::environment(
+            name,
+            &self.namespace,
+            project,
+            &self.env_key(name),
+            cluster_id,
+        )
+    }
+
+    /// The Secret that the connection names, with this token.
+    pub(crate) fn token_secret(&self, token: &str) -> Secret {
+        self.read(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": "zadig-token"},
+            "stringData": {"token": token},
+        }))
+    }
+
+    /// A ConfigMap with one key.
+    pub(crate) fn config_map(&self, name: &str, key: &str, value: &str) -> ConfigMap {
+        self.read(json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name},
+            "data": {key: value},
+        }))
+    }
+
+    fn connection(&self, intervals: &Value) -> ZadigConnection {
+        self.read(json!({
+            "apiVersion": "zadig-operator.io/v1alpha1",
+            "kind": "ZadigConnection",
+            "metadata": {"name": "default"},
+            "spec": {
+                "url": self.zadig.url,
+                "tokenSecretRef": {"name": "zadig-token", "key": "token"},
+                "intervals": intervals,
+            },
+        }))
+    }
+
+    /// Reads a manifest; it belongs to this scenario's namespace.
+    pub(crate) fn read<K: DeserializeOwned>(&self, mut manifest: Value) -> K {
+        manifest["metadata"]["namespace"] = self.namespace.clone().into();
+        serde_json::from_value(manifest).expect("a fixture is a valid manifest")
+    }
+
+    /// The objects of a kind in this scenario's namespace.
+    pub(crate) fn api<K: Namespaced>(&self) -> Api<K> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Applies an object as `kubectl apply --server-side` does.
+    pub(crate) async fn apply<K: Namespaced>(&self, object: &K) -> K {
+        self.try_apply(object)
+            .await
+            .unwrap_or_else(|error| panic!("the API server refused: {error}"))
+    }
+
+    /// Applies an object that may be refused.
+    pub(crate) async fn try_apply<K: Namespaced>(&self, object: &K) -> Result<K, kube::Error> {
+        let mut manifest = serde_json::to_value(object).expect("a manifest is JSON");
+        // As a person's file has them: neither status nor what the server fills in.
+        manifest
+            .as_object_mut()
+            .expect("an object")
+            .remove("status");
+        let kept = json!({
+            "name": object.name_any(),
+            "namespace": self.namespace,
+            "labels": object.labels(),
+            "annotations": object.annotations(),
+        });
+        manifest["metadata"] = kept;
+        manifest["apiVersion"] = K::api_version(&()).into();
+        manifest["kind"] = K::kind(&()).into();
+        let params = PatchParams::apply("scenario").force();
+        self.api::<K>()
+            .patch(&object.name_any(), &params, &Patch::Apply(manifest))
+            .await
+    }
+
+    /// Merges a patch into an object, as `kubectl patch --type merge` does.
+    pub(crate) async fn patch<K: Namespaced>(&self, name: &str, patch: Value) -> K {
+        let patched = self
+            .api::<K>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(patch))
+            .await;
+        patched.unwrap_or_else(|error| panic!("the API server refused: {error}"))
+    }
+
+    /// An object as it is now.
+    pub(crate) async fn get<K: Namespaced>(&self, name: &str) -> K {
+        self.api::<K>()
+            .get(name)
+            .await
+            .unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Asks for an object's deletion.
+    pub(crate) async fn delete<K: Namespaced>(&self, name: &str) {
+        let deleted = self
+            .api::<K>()
+            .delete(name, &DeleteParams::background())
+            .await;
+        deleted.unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+
+    /// Waits until an object is as described; prints the object when it is not in time.
+    pub(crate) async fn await_that<K: Namespaced>(
+        &self,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&K) -> bool + Send,
+    ) -> K {
+        let matches = |object: Option<&K>| object.is_some_and(&condition);
+        self.wait::<K>(name, what, matches)
+            .await
+            .expect("it matched, so it is there")
+    }
+
+    /// Waits until an object is gone.
+    pub(crate) async fn await_gone<K: Namespaced>(&self, name: &str) {
+        self.wait::<K>(name, "gone", |object: Option<&K>| object.is_none())
+            .await;
+    }
+
+    async fn wait<K: Namespaced>(
+        &self,
+        name: &str,
+        what: &str,
+        condition: impl conditions::Condition<K>,
+    ) -> Option<K> {
+        let patience = self.patience();
+        let api = self.api::<K>();
+        let wait = tokio::time::timeout(patience, await_condition(api.clone(), name, condition));
+        tokio::pin!(wait);
+        loop {
+            tokio::select! {
+                outcome = &mut wait => {
+                    if let Ok(found) = outcome {
+                        return found.expect("the API server can be watched");
+                    }
+                    let now = api.get_opt(name).await.expect("the API server answers");
+                    let now = serde_saphyr::to_string(&now).unwrap_or_default();
+                    panic!("{name} is not {what} after {patience:?}; it is:\n{now}");
+                }
+                () = tokio::time::sleep(Duration::from_secs(1)) => Lab::check_operator(),
+            }
+        }
+    }
+
+    /// Waits until a question about the world is answered by yes.
+    pub(crate) async fn eventually(&self, what: &str, mut question: impl AsyncFnMut() -> bool) {
+        let patience = self.patience();
+        let asking = async {
+            while !question().await {
+                Lab::check_operator();
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let outcome = tokio::time::timeout(patience, asking).await;
+        assert!(outcome.is_ok(), "{what}: not after {patience:?}");
+    }
+
+    fn patience(&self) -> Duration {
+        if self.sim().is_some() {
+            PATIENCE
+        } else {
+            REAL_PATIENCE
+        }
+    }
+
+    /// This moment, to count from.
+    pub(crate) fn mark(&self) -> Mark {
+        let seq = self
+            .sim()
+            .and_then(|sim| sim.calls().last().map(|call| call.seq));
+        Mark {
+            time: Timestamp::now(),
+            seq: seq.unwrap_or_default(),
+        }
+    }
+
+    /// What the operator wrote to this scenario's namespace since then, but events.
+    pub(crate) fn operator_writes_since(&self, mark: Mark) -> Vec<Write> {
+        let writes = self.lab.access.writes().expect("the audit log is readable");
+        let ours = |write: &Write| {
+            write.time >= mark.time
+                && write.namespace == self.namespace
+                && write.user == User::Operator.name()
+                && write.resource != "events"
+        };
+        writes.into_iter().filter(ours).collect()
+    }
+
+    /// What the simulator was asked since then; nothing with a real Zadig.
+    pub(crate) fn calls_since(&self, mark: Mark) -> Vec<Call> {
+        let calls = self.sim().map(Sim::calls).unwrap_or_default();
+        calls
+            .into_iter()
+            .filter(|call| call.seq > mark.seq)
+            .collect()
+    }
+
+    /// The operator's events about an object, oldest first: reason and note.
+    pub(crate) async fn events(&self, name: &str) -> Vec<(String, String)> {
+        let list = self.api::<Event>().list(&ListParams::default()).await;
+        let mut events = list.expect("the API server answers").items;
+        events.retain(|event| {
+            event
+                .regarding
+                .as_ref()
+                .and_then(|object| object.name.as_deref())
+                == Some(name)
+        });
+        events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
+        let text = |text: Option<String>| text.unwrap_or_default();
+        events
+            .into_iter()
+            .map(|event| (text(event.reason), text(event.note)))
+            .collect()
+    }
+
+    /// For a scenario that failed: what the operator did last, and where its log is.
+    pub(super) async fn tell_what_happened(&self) {
+        println!(
+            "namespace {}, operator's log {}",
+            self.namespace,
+            log_path().display()
+        );
+        if let Some(sim) = self.sim() {
+            let calls = sim.calls();
+            println!("the last of {} calls of Zadig:", calls.len());
+            for call in calls.iter().rev().take(LAST_CALLS).rev() {
+                let Call {
+                    seq,
+                    time,
+                    method,
+                    path,
+                    query,
+                    body,
+                    status,
+                    ..
+                } = call;
+                println!("{seq} {time} {method} {path}?{query} -> {status} {body}");
+            }
+        }
+        let list = self
+            .api::<ZadigEnvironment>()
+            .list(&ListParams::default())
+            .await;
+        for env in list.map(|list| list.items).unwrap_or_default() {
+            let name = env.name_any();
+            for (reason, note) in self.events(&name).await {
+                println!("event of {name}: {reason}: {note}");
+            }
+        }
+    }
+
+    /// Removes everything, also what a failed scenario left; a real Zadig has nothing of it afterwards.
+    pub(super) async fn clean_up(&self) {
+        let envs = self.api::<ZadigEnvironment>();
+        let orphan = json!({"metadata": {"annotations": {"zadig-operator.io/deletion": "Orphan"}}});
+        let list = envs
+            .list_metadata(&ListParams::default())
+            .await
+            .expect("the API server answers");
+        for env in list {
+            let name = env.name_any();
+            // Any of them may end by itself at any moment.
+            let _ = envs
+                .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&orphan))
+                .await;
+            let _ = envs.delete(&name, &DeleteParams::background()).await;
+            let gone = await_condition(envs.clone(), &name, |env: Option<&ZadigEnvironment>| {
+                env.is_none()
+            });
+            let _ = tokio::time::timeout(RELEASE_PATIENCE, gone).await;
+        }
+        for released in [
+            release_all::<ZadigEnvironment>(&self.client, &self.namespace).await,
+            release_all::<ZadigConnection>(&self.client, &self.namespace).await,
+        ] {
+            released.expect("the API server answers");
+        }
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let _ = namespaces
+            .delete(&self.namespace, &DeleteParams::background())
+            .await;
+        // Last, when nothing is left that would make it again.
+        self.zadig.remove_tagged(&self.tag).await;
+    }
+}
+
+/// A namespaced kind that can be read and written.
+pub(crate) trait Namespaced:
+    kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Namespaced for K where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + DeserializeOwned
+        + Serialize
+        + Send
+        + Sync
+        + 'static
+{
+}
