@@ -1,6 +1,6 @@
 //! Leader election by a Lease, as client-go does it: who holds the Lease works, the others stand by.
 //!
-//! The decision is [`next`], a function without clock or network. Other processes' clocks are never compared with
+//! The decision is `next`, a function without clock or network. Other processes' clocks are never compared with
 //! ours: a Lease counts as abandoned when it has not changed for its duration by our own monotonic clock, however
 //! wrong its `renewTime` may be. Every write carries the resourceVersion it was decided on, so of two that take over
 //! at the same time one is refused.

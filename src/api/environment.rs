@@ -1,6 +1,6 @@
 //! ZadigEnvironment: one environment of one Zadig project, as it is declared.
 //!
-//! What runs inside it is in [`service`], what is reported of it in [`status`].
+//! What runs inside it is in `service`, what is reported of it in `status`.
 
 mod service;
 mod status;

@@ -1,4 +1,4 @@
-//! What is to be done about one environment: [`Desired`] and [`Observed`] in, [`Plan`] of [`Action`] out.
+//! What is to be done about one environment: [`Desired`] and [`Observed`] in, [`Plan`](crate::plan::Plan) of [`Action`] out.
 //!
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
 //! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`delete`] the way out, [`memory`] what has to be
