@@ -1,0 +1,396 @@
+//! What a user does with an environment, and what happens to it behind the operator's back.
+
+use http::Method;
+use serde_json::{Value, json};
+use zadig_operator::api::condition::Reason;
+use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::environment::ZadigEnvironment;
+
+use crate::support::{EnvironmentFixture, World, has_reason, is_ready, is_stalled, scenario};
+
+async fn ready(world: &World, name: &str) {
+    world
+        .await_that::<ZadigEnvironment>(name, "Ready", is_ready)
+        .await;
+}
+
+fn image_of(live: &Value) -> &str {
+    live["scales"][0]["images"]
+        .as_array()
+        .and_then(|images| images.iter().find(|image| image["name"] == "web"))
+        .and_then(|image| image["image"].as_str())
+        .unwrap_or_default()
+}
+
+#[test]
+fn every_declared_field_reaches_zadig() {
+    scenario(async |world| {
+        let env = world
+            .environment("dev")
+            .service("web")
+            .variable("web", "logLevel", "debug")
+            .image("web", "web", "registry.example.com/reg-main/web:v7")
+            .replicas("web", 2)
+            .service("plain");
+        world.apply(&env).await;
+        ready(world, "dev").await;
+        let key = world.env_key("dev");
+        let live = world.zadig.live_service(&key, "web").await;
+        assert_eq!(image_of(&live), "registry.example.com/reg-main/web:v7");
+        assert_eq!(live["scales"][0]["replicas"], json!(2));
+        assert!(world.zadig.rendered(&key, "web").await.contains("debug"));
+        let status = world
+            .get::<ZadigEnvironment>("dev")
+            .await
+            .status
+            .unwrap_or_default();
+        assert_eq!(status.services_ready.as_deref(), Some("2/2"));
+    });
+}
+
+#[test]
+fn a_foreign_image_and_foreign_replicas_are_repaired() {
+    scenario(async |world| {
+        let env = world
+            .environment("dev")
+            .service("web")
+            .image("web", "web", "registry.example.com/reg-main/web:v2")
+            .replicas("web", 1);
+        world.apply(&env).await;
+        ready(world, "dev").await;
+        let key = world.env_key("dev");
+        world
+            .zadig
+            .set_image(&key, "web", "web", "registry.example.com/reg-main/web:hand")
+            .await;
+        world
+            .eventually("the image is repaired", async || {
+                let live = world.zadig.live_service(&key, "web").await;
+                image_of(&live) == "registry.example.com/reg-main/web:v2"
+            })
+            .await;
+        world.zadig.scale(&key, "web", 3).await;
+        world
+            .eventually("the replicas are repaired", async || {
+                world.zadig.live_service(&key, "web").await["scales"][0]["replicas"] == json!(1)
+            })
+            .await;
+        ready(world, "dev").await;
+    });
+}
+
+#[test]
+fn a_foreign_image_on_an_undeclared_container_causes_no_write() {
+    scenario(async |world| {
+        world.apply(&world.environment("dev").service("web")).await;
+        ready(world, "dev").await;
+        let key = world.env_key("dev");
+        let mark = world.mark();
+        world
+            .zadig
+            .set_image(&key, "web", "web", "registry.example.com/reg-main/web:ci")
+            .await;
+        let Some(sim) = world.needs_sim() else { return };
+        world
+            .eventually("the operator looked at the change", async || {
+                sim.calls()
+                    .iter()
+                    .filter(|call| call.operation == "environment.get")
+                    .count()
+                    > 2
+            })
+            .await;
+        // A few more lists, so that a late reaction is seen too.
+        let lists = || {
+            sim.calls()
+                .iter()
+                .filter(|c| c.operation == "environment.list")
+                .count()
+        };
+        let before = lists();
+        world
+            .eventually("five lists later", async || lists() >= before + 5)
+            .await;
+        let writes = world
+            .calls_since(mark)
+            .into_iter()
+            .filter(|call| call.mutating)
+            .count();
+        assert_eq!(
+            (writes, world.operator_writes_since(mark)),
+            (1, vec![]),
+            "only our own image call"
+        );
+    });
+}
+
+#[test]
+fn an_idle_environment_is_silent() {
+    scenario(async |world| {
+        world
+            .apply(&world.environment("dev").service("web").replicas("web", 1))
+            .await;
+        world.apply(&world.environment("qa").service("plain")).await;
+        ready(world, "dev").await;
+        ready(world, "qa").await;
+        let Some(sim) = world.needs_sim() else { return };
+        let lists = || {
+            sim.calls()
+                .iter()
+                .filter(|c| c.operation == "environment.list")
+                .count()
+        };
+        // Whatever follows the last change is over after the next list.
+        let settled = lists() + 1;
+        world
+            .eventually("one list later", async || lists() > settled)
+            .await;
+        let (mark, before) = (world.mark(), lists());
+        world
+            .eventually("ten lists later", async || lists() >= before + 10)
+            .await;
+        let writes: Vec<_> = world
+            .calls_since(mark)
+            .into_iter()
+            .filter(|call| call.mutating)
+            .collect();
+        assert_eq!(
+            (writes, world.operator_writes_since(mark)),
+            (vec![], vec![])
+        );
+    });
+}
+
+#[test]
+fn a_service_that_is_no_longer_declared_is_removed_and_a_foreign_one_stays() {
+    scenario(async |world| {
+        world
+            .apply(&world.environment("dev").service("web").service("plain"))
+            .await;
+        ready(world, "dev").await;
+        let key = world.env_key("dev");
+        let body =
+            json!({"env_key": key, "service_list": [{"service_name": "job", "variable_kvs": []}]});
+        world
+            .zadig
+            .change(
+                Method::POST,
+                "/openapi/environments/service/yaml",
+                &[],
+                Some(body),
+            )
+            .await;
+        world.apply(&world.environment("dev").service("web")).await;
+        let names = async || -> Vec<String> {
+            let detail = world.zadig.detail(&key).await;
+            let mut names: Vec<String> = detail["services"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|service| service["service_name"].as_str().map(str::to_owned))
+                .collect();
+            names.sort();
+            names
+        };
+        world
+            .eventually("plain is gone and job stays", async || {
+                names().await == ["job", "web"]
+            })
+            .await;
+        ready(world, "dev").await;
+        assert_eq!(names().await, ["job", "web"]);
+    });
+}
+
+#[test]
+fn an_environment_that_exists_is_taken_over_only_when_asked_and_left_when_the_object_goes() {
+    scenario(async |world| {
+        let key = world.env_key("dev");
+        world.zadig.create(&key, &["plain"]).await;
+        let mut env = world.environment("dev").service("plain");
+        world.apply(&env).await;
+        world
+            .await_that::<ZadigEnvironment>("dev", "EnvironmentExists", |env| {
+                has_reason(env, Reason::EnvironmentExists) && is_stalled(env)
+            })
+            .await;
+        env = env.field("creation", "CreateOrAdopt");
+        world.apply(&env).await;
+        ready(world, "dev").await;
+        world.delete::<ZadigEnvironment>("dev").await;
+        world.await_gone::<ZadigEnvironment>("dev").await;
+        assert!(
+            world.zadig.environment(&key).await.is_some(),
+            "an adopted environment stays"
+        );
+        world.zadig.delete(&key).await;
+    });
+}
+
+#[test]
+fn orphan_leaves_the_environment_and_detach_leaves_its_workloads() {
+    scenario(async |world| {
+        for (name, policy) in [("left", "Orphan"), ("detached", "Detach")] {
+            let env = world
+                .environment(name)
+                .service("plain")
+                .field("deletion", policy);
+            world.apply(&env).await;
+            ready(world, name).await;
+            world.delete::<ZadigEnvironment>(name).await;
+            world.await_gone::<ZadigEnvironment>(name).await;
+        }
+        let left = world.env_key("left");
+        assert!(world.zadig.environment(&left).await.is_some());
+        assert!(
+            world
+                .zadig
+                .environment(&world.env_key("detached"))
+                .await
+                .is_none()
+        );
+        world.zadig.delete(&left).await;
+    });
+}
+
+#[test]
+fn the_younger_of_two_objects_waits_and_takes_over_nothing() {
+    scenario(async |world| {
+        world
+            .apply(&world.environment("dev").service("plain"))
+            .await;
+        ready(world, "dev").await;
+        let mut younger = world.environment("dev").service("plain");
+        younger.metadata.name = Some("younger".to_owned());
+        // Ages are whole seconds; the name decides within one.
+        world.apply(&younger).await;
+        world
+            .await_that::<ZadigEnvironment>("younger", "Conflict", |env| {
+                has_reason(env, Reason::Conflict)
+            })
+            .await;
+        world.delete::<ZadigEnvironment>("younger").await;
+        world.await_gone::<ZadigEnvironment>("younger").await;
+        assert!(
+            world
+                .zadig
+                .environment(&world.env_key("dev"))
+                .await
+                .is_some()
+        );
+    });
+}
+
+#[test]
+fn mistakes_are_told_and_nothing_is_created() {
+    scenario(async |world| {
+        let cases = [
+            (
+                "service",
+                world.environment("service").service("nope"),
+                Reason::ServiceNotFound,
+            ),
+            (
+                "container",
+                world
+                    .environment("container")
+                    .image("plain", "nope", "registry.example.com/x:1"),
+                Reason::ContainerNotFound,
+            ),
+            (
+                "variable",
+                world.environment("variable").variable("web", "nope", "x"),
+                Reason::VariableInvalid,
+            ),
+            (
+                "enum",
+                world
+                    .environment("enum")
+                    .variable("web", "logLevel", "loud"),
+                Reason::VariableInvalid,
+            ),
+            (
+                "registry",
+                world
+                    .environment("registry")
+                    .service("plain")
+                    .field("registry", json!({"id": "ffffffffffffffffffffffff"})),
+                Reason::RegistryNotFound,
+            ),
+        ];
+        for (name, env, reason) in cases {
+            world.apply(&env).await;
+            world
+                .await_that::<ZadigEnvironment>(name, reason.as_str(), |env| {
+                    has_reason(env, reason) && is_stalled(env)
+                })
+                .await;
+            assert_eq!(
+                world.zadig.environment(&world.env_key(name)).await,
+                None,
+                "{name}"
+            );
+        }
+    });
+}
+
+#[test]
+fn a_lost_status_is_rebuilt_without_a_write_to_zadig() {
+    scenario(async |world| {
+        let env = world
+            .environment("dev")
+            .service("web")
+            .variable("web", "logLevel", "debug");
+        world.apply(&env).await;
+        ready(world, "dev").await;
+        let before = world
+            .get::<ZadigEnvironment>("dev")
+            .await
+            .status
+            .unwrap_or_default();
+        let mark = world.mark();
+        let api = world.api::<ZadigEnvironment>();
+        let patch = kube::api::Patch::Merge(json!({"status": null}));
+        api.patch_status("dev", &kube::api::PatchParams::default(), &patch)
+            .await
+            .unwrap();
+        world
+            .patch::<ZadigEnvironment>(
+                "dev",
+                json!({"metadata": {"annotations": {"zadig-operator.io/reconcile-requested-at": "now"}}}),
+            )
+            .await;
+        ready(world, "dev").await;
+        let after = world
+            .get::<ZadigEnvironment>("dev")
+            .await
+            .status
+            .unwrap_or_default();
+        assert_eq!(after.inventory, before.inventory);
+        let writes: Vec<_> = world
+            .calls_since(mark)
+            .into_iter()
+            .filter(|call| call.mutating)
+            .collect();
+        assert_eq!(writes, []);
+    });
+}
+
+#[test]
+fn a_whole_namespace_with_everything_in_it_ends() {
+    scenario(async |world| {
+        world
+            .apply(&world.environment("dev").service("plain"))
+            .await;
+        ready(world, "dev").await;
+        let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> =
+            kube::Api::all(world.client.clone());
+        namespaces
+            .delete(&world.namespace, &kube::api::DeleteParams::default())
+            .await
+            .unwrap();
+        world.await_gone::<ZadigEnvironment>("dev").await;
+        world.await_gone::<ZadigConnection>("default").await;
+        assert_eq!(world.zadig.environment(&world.env_key("dev")).await, None);
+    });
+}
