@@ -99,15 +99,19 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, ReplayError> {
 }
 
 fn parse(text: &str) -> Result<Vec<Entry>, String> {
-    let raw: Option<Vec<Raw>> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    // An environment may be called `y`.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let raw: Option<Vec<Value>> =
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
     let mut entries = Vec::new();
-    for Raw {
-        before,
-        kube,
-        api,
-        process,
-    } in raw.unwrap_or_default()
-    {
+    for value in raw.unwrap_or_default() {
+        let Raw {
+            before,
+            kube,
+            api,
+            process,
+        } = serde_json::from_value(without_rests_of_notes(value))
+            .map_err(|error| error.to_string())?;
         let wrong = |what: String| format!("before {before}: {what}");
         let actions = match (kube, api, process) {
             (Some(kube), None, None) => vec![of_kube(kube).map_err(wrong)?],
@@ -124,6 +128,18 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
         }));
     }
     Ok(entries)
+}
+
+/// A note in a flow mapping ends at its first comma; YAML reads what follows as a key without a value.
+fn without_rests_of_notes(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_rests_of_notes(value)))
+            .collect(),
+        other => other,
+    }
 }
 
 fn of_kube(kube: Value) -> Result<Action, String> {
@@ -181,7 +197,7 @@ mod tests {
 - {before: a, kube: {verb: scale, kind: Deployment, namespace: ns, name: web, replicas: 4}}
 - {before: b, api: {method: DELETE, project: p, envs: [x, y], isDelete: true}} # two calls
 - {before: c, api: {note: made elsewhere}}
-- {before: d, process: {verb: restart, name: aslan, note: killed}}
+- {before: d, process: {verb: restart, name: aslan, note: killed, and started again}}
 ";
         let call = |env: &str| Action::Call {
             method: "DELETE".to_owned(),
@@ -218,6 +234,11 @@ mod tests {
                 entry("d", Action::Restart),
             ])
         );
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused() {
+        assert!(parse("- {before: a, api: {note: x, env: y}}").is_err());
     }
 
     #[test]

@@ -257,12 +257,14 @@ impl Comparison<'_> {
                 for (key, value) in a {
                     match b.get(key) {
                         Some(other) => self.at_key(key, |it| it.form(value, other)),
+                        None if MAY_LACK.contains(&key.as_str()) => {}
                         None => {
                             self.differs(format!("missing key {key:?}, expected {}", short(value)));
                         }
                     }
                 }
-                for key in b.keys().filter(|key| !a.contains_key(*key)) {
+                let known = |key: &str| a.contains_key(key) || MAY_LACK.contains(&key);
+                for key in b.keys().filter(|key| !known(key)) {
                     self.differs(format!("extra key {key:?}"));
                 }
             }
@@ -297,6 +299,9 @@ impl Comparison<'_> {
         }
     }
 }
+
+/// Fields that a container has only once it has started or ended (Z§4.3).
+const MAY_LACK: [&str; 2] = ["started_at", "finished_at"];
 
 /// The field that names the items of two lists, if all have one.
 fn identity(expected: &[Value], got: &[Value]) -> Option<&'static str> {

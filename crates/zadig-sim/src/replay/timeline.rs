@@ -19,7 +19,7 @@ const GRACE_MS: i64 = 250;
 const POD_GRACE_MS: i64 = 1250;
 
 /// Milliseconds by which the recorded server was at most held up by its limit of Kubernetes calls (Z§8, Z§19).
-const HELD_UP_MS: i64 = 5000;
+const HELD_UP_MS: i64 = 10_000;
 
 /// A create that waits for workloads takes this long at least (Z§4.6, Z§19).
 const CREATE_AT_LEAST_MS: i64 = 1000;
@@ -43,8 +43,8 @@ pub(crate) struct Setting<'a> {
     pub(crate) ended_ms: i64,
     /// When the call that the timeline follows was made; before the beginning, so negative.
     pub(crate) anchor_ms: i64,
-    /// That call created a K8s YAML environment.
-    pub(crate) after_create: bool,
+    /// The K8s YAML environment that this call created.
+    pub(crate) created: Option<&'a str>,
     /// That call deleted an environment.
     pub(crate) after_delete: bool,
     /// Seconds by which `update_time` may differ.
@@ -97,7 +97,7 @@ pub(crate) fn compare(setting: &Setting<'_>, probes: &[Probe]) -> Vec<Difference
         for facet in facets(probe) {
             let recorded = series(&probe.recorded, &facet);
             let observed = series(&probe.observed, &facet);
-            if let Some(text) = compare_facet(setting, class(&facet), recorded, &observed) {
+            if let Some(text) = compare_facet(setting, &facet, recorded, &observed) {
                 differences.push(Difference::new(setting.name, facet, text));
             }
         }
@@ -139,10 +139,11 @@ fn series(points: &[(i64, Facets)], facet: &str) -> Series {
 
 fn compare_facet(
     setting: &Setting<'_>,
-    class: Class,
+    facet: &str,
     mut recorded: Series,
     observed: &Series,
 ) -> Option<String> {
+    let class = class(facet);
     if class == Class::Pods && recorded.iter().any(|(_, value)| value != "") {
         // A status may be empty when a look-up failed inside the server (Z§5.3).
         recorded.retain(|(_, value)| value != "");
@@ -198,7 +199,7 @@ fn compare_facet(
         ));
     }
     too_late(setting, class, &recorded, &times)
-        .or_else(|| too_early(setting, class, &recorded, &times))
+        .or_else(|| too_early(setting, facet, &recorded, &times))
 }
 
 /// When the observed values had gone through the recorded ones, for each of these; `None` if they never do in that order.
@@ -252,10 +253,13 @@ fn too_late(
 
 fn too_early(
     setting: &Setting<'_>,
-    class: Class,
+    facet: &str,
     recorded: &Series,
     times: &[i64],
 ) -> Option<String> {
+    let status_of_created = setting
+        .created
+        .is_some_and(|env| facet == format!("list[{env}]"));
     // What was there at the first look may have been there for long.
     recorded
         .iter()
@@ -263,14 +267,12 @@ fn too_early(
         .skip(1)
         .find_map(|((by, value), arrived)| {
             let held_up = by - setting.interval_ms - HELD_UP_MS;
-            let rule = match class {
-                Class::Status if setting.after_create && value == "success" => {
-                    setting.anchor_ms + CREATE_AT_LEAST_MS
-                }
-                Class::Phase if setting.after_delete && value == "NotFound" => {
-                    setting.anchor_ms + NAMESPACE_AT_LEAST_MS
-                }
-                _ => i64::MIN,
+            let rule = if status_of_created && value == "success" {
+                setting.anchor_ms + CREATE_AT_LEAST_MS
+            } else if setting.after_delete && facet == "ns" && value == "NotFound" {
+                setting.anchor_ms + NAMESPACE_AT_LEAST_MS
+            } else {
+                i64::MIN
             };
             let limit = held_up.max(rule);
             (*arrived < limit).then(|| {

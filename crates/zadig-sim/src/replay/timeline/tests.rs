@@ -7,7 +7,7 @@ const SETTING: Setting<'_> = Setting {
     interval_ms: 50,
     ended_ms: 20_000,
     anchor_ms: -100,
-    after_create: false,
+    created: None,
     after_delete: false,
     update_tolerance: 2,
 };
@@ -143,14 +143,14 @@ fn a_time_out_that_comes_too_early_is_found() {
             &[(30, "creating"), (19_000, "failed")],
             &[(-101, "absent"), (-100, "creating"), (5000, "failed")]
         ),
-        ["some.watch: list[dev]: expected \"failed\" not before 13950 ms, got it at 5000 ms"]
+        ["some.watch: list[dev]: expected \"failed\" not before 8950 ms, got it at 5000 ms"]
     );
 }
 
 #[test]
 fn a_create_takes_a_second_and_a_namespace_five() {
     let create = Setting {
-        after_create: true,
+        created: Some("dev"),
         ..SETTING
     };
     assert_eq!(
