@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep};
 
 /// The operator's kinds.
 pub(crate) const ENVIRONMENT: &str = "ZadigEnvironment";
+/// Where their Zadig is.
+pub(crate) const CONNECTION: &str = "ZadigConnection";
 /// Owner of the fields that we apply.
 const FIELD_MANAGER: &str = "xtask";
 /// A CRD is established within a second; a loaded machine takes longer.
@@ -138,6 +140,21 @@ pub(crate) async fn delete_environments(
         }
         sleep(Duration::from_millis(200)).await;
     }
+}
+
+/// Deletes what an earlier run left in a namespace, without anybody's help: its operator and its Zadig are gone.
+pub(crate) async fn forget(client: &Client, namespace: &str) -> Result<()> {
+    for kind in [ENVIRONMENT, CONNECTION] {
+        let api = api(client, namespace, kind);
+        for object in api.list(&ListParams::default()).await? {
+            let name = object.name_any();
+            let none = Patch::Merge(serde_json::json!({"metadata": {"finalizers": null}}));
+            api.delete(&name, &DeleteParams::background()).await?;
+            // Without finalizers it is gone already.
+            let _ = api.patch(&name, &PatchParams::default(), &none).await;
+        }
+    }
+    Ok(())
 }
 
 /// The status of a condition: `True`, `False` or `Unknown`.

@@ -138,7 +138,8 @@ impl Stage {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut kubeconfig = OsString::from("KUBECONFIG=");
         kubeconfig.push(&self.operator_kubeconfig);
-        let mut argv = vec![OsString::from("env"), kubeconfig];
+        // Colours are for a terminal, not for a log file.
+        let mut argv = vec![OsString::from("env"), "NO_COLOR=1".into(), kubeconfig];
         argv.push(self.binaries.operator.clone().into());
         let health = format!("127.0.0.1:{port}");
         argv.extend(["run", "--namespace", namespace, "--health-addr", &health].map(Into::into));

@@ -76,15 +76,18 @@ pub(crate) async fn run(options: Options) -> Result<()> {
         outcome = play.perform() => outcome,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
     };
+    if !options.keep && (given || is_real) {
+        println!("Removing what is left ...");
+        let removed = tokio::select! {
+            removed = play::clean_up(&stage, &zadig, &script, &namespace) => removed,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted again")),
+        };
+        outcome = outcome.and(removed.context("not everything could be removed"));
+    }
     if let Err(error) = &outcome {
         eprintln!("\nThe demo failed: {error:#}\nThe end of the operator's log:");
         eprint!("{}", stage.operator_log(20));
         eprintln!("All logs are in {}", stage.dir().display());
-    }
-    if !options.keep && (given || is_real) {
-        println!("Removing what is left ...");
-        let removed = play::clean_up(&stage, &zadig, &script, &namespace).await;
-        outcome = outcome.and(removed.context("not everything could be removed"));
     }
     if options.keep {
         tell_how_to_use(&stage, &zadig, &namespace);
@@ -93,7 +96,7 @@ pub(crate) async fn run(options: Options) -> Result<()> {
     stage.close_unless(options.keep, succeeded);
     match outcome {
         Ok(()) => println!("\nAll of it was seen, in {}.", took(started.elapsed())),
-        Err(error) => bail!("the demo failed: {error:#}"),
+        Err(_) => bail!("the demo did not show everything it should, see above"),
     }
     Ok(())
 }

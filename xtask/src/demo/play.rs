@@ -66,6 +66,7 @@ impl Play<'_> {
     /// The operator, its namespace, the token and the connection.
     async fn prepare(&mut self) -> Result<()> {
         objects::create_namespace(&self.stage.client, self.namespace).await?;
+        objects::forget(&self.stage.client, self.namespace).await?;
         self.stage.start_operator(self.namespace).await?;
         let objects = [
             json!({
