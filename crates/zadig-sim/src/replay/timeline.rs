@@ -94,10 +94,19 @@ type Series = Vec<(i64, Value)>;
 pub(crate) fn compare(setting: &Setting<'_>, probes: &[Probe]) -> Vec<Difference> {
     let mut differences = Vec::new();
     for probe in probes {
+        // The facts about a thing follow its name; where the thing itself differs they say nothing more.
+        let mut other_thing: Option<String> = None;
         for facet in facets(probe) {
+            if other_thing
+                .as_ref()
+                .is_some_and(|thing| facet.starts_with(thing.as_str()))
+            {
+                continue;
+            }
             let recorded = series(&probe.recorded, &facet);
             let observed = series(&probe.observed, &facet);
             if let Some(text) = compare_facet(setting, &facet, recorded, &observed) {
+                other_thing = facet.ends_with(']').then(|| facet.clone()).or(other_thing);
                 differences.push(Difference::new(setting.name, facet, text));
             }
         }
