@@ -2,13 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::options::Licence;
 use crate::render::{self, image_name};
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::variables::EnumCheck;
 use crate::world::World;
-use crate::world::environment::Environment;
 
 pub(crate) fn list(world: &mut World, request: &Request) -> Outcome {
     let project = request.required("projectKey", "projectKey is empty")?;
@@ -51,10 +49,6 @@ pub(crate) fn list(world: &mut World, request: &Request) -> Outcome {
 /// No production environment can be made here; what is left is the licence gate.
 pub(crate) fn list_production(world: &mut World, request: &Request) -> Outcome {
     request.required("projectKey", "projectKey is empty")?;
-    debug_assert!(matches!(
-        world.licence,
-        Licence::None | Licence::Professional | Licence::Enterprise | Licence::Unreachable
-    ));
     world.licensed(false)?;
     Ok(Reply::json(&json!([])))
 }
@@ -194,14 +188,4 @@ fn view(request: &Request, project: &str, env: &str) -> Result<(), Fail> {
     } else {
         Err(Fail::Empty(403))
     }
-}
-
-/// An environment for a change of it; its absence is told as `fail` says.
-pub(crate) fn found<'a>(
-    world: &'a World,
-    project: &str,
-    env: &str,
-    fail: impl FnOnce() -> Fail,
-) -> Result<&'a Environment, Fail> {
-    world.environment(project, env).ok_or_else(fail)
 }
