@@ -148,7 +148,7 @@ fn round(time: Duration) -> Duration {
     Duration::from_millis(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Names of the integration tests of all members.
+/// Names of the integration tests of all members, but those that are only run by name (`test = false`).
 fn test_targets() -> Result<Vec<String>> {
     #[derive(Deserialize)]
     struct Metadata {
@@ -162,6 +162,7 @@ fn test_targets() -> Result<Vec<String>> {
     struct Target {
         kind: Vec<String>,
         name: String,
+        test: bool,
     }
     let output = cargo(&["metadata", "--no-deps", "--format-version", "1"])
         .stderr(Stdio::inherit())
@@ -173,7 +174,7 @@ fn test_targets() -> Result<Vec<String>> {
         .into_iter()
         .flat_map(|package| package.targets);
     let mut names: Vec<String> = targets
-        .filter(|target| target.kind.iter().any(|kind| kind == "test"))
+        .filter(|target| target.test && target.kind.iter().any(|kind| kind == "test"))
         .map(|target| target.name)
         .collect();
     names.sort();

@@ -1,0 +1,324 @@
+//! Configuration objects of an environment: Z§17 nos. 9 and 29.
+
+use serde_json::{Value, json};
+
+use crate::support::{Zadig, coded, coded_as, creation_with, success, wrapped};
+
+const NAMESPACE: &str = "shop-env-dev";
+const PUT: &str = "/environments/envcfgs?projectKey=shop";
+const POST: &str = "/environments/dev/envcfgs?projectKey=shop";
+
+fn config_map(name: &str, value: &str) -> Value {
+    json!({
+        "name": name, "env_key": "dev", "common_env_cfg_type": "ConfigMap",
+        "yaml_data": format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n  labels:\n    mine: x\ndata:\n  k: {value}\n")
+    })
+}
+
+fn secret(name: &str, value: &str) -> Value {
+    json!({
+        "name": name, "env_key": "dev", "common_env_cfg_type": "Secret",
+        "yaml_data": format!("apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\nstringData:\n  pw: {value}\n")
+    })
+}
+
+async fn running() -> Zadig {
+    let zadig = Zadig::start().await;
+    let configs = json!({"env_configs": [{
+        "name": "extra", "common_env_cfg_type": "ConfigMap",
+        "yaml_data": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  k: v1\n"
+    }]});
+    zadig
+        .create_with(creation_with("dev", &["web", "plain"], &configs))
+        .await;
+    zadig
+}
+
+async fn list(zadig: &Zadig, kind: &str) -> Vec<String> {
+    let path = format!("/environments/dev/envcfgs?projectKey=shop&type={kind}");
+    let list = zadig.get(&path).await.ok();
+    let names = list.as_array().unwrap().iter();
+    names
+        .map(|item| item["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+async fn detail(zadig: &Zadig, kind: &str, name: &str) -> Value {
+    zadig
+        .get(&format!(
+            "/environments/dev/envcfg/{name}?projectKey=shop&type={kind}"
+        ))
+        .await
+        .ok()
+}
+
+#[tokio::test]
+async fn z17_09_a_put_deletes_the_pods_of_the_services_that_use_the_object() {
+    let zadig = running().await;
+    let (web, plain) = (
+        zadig.pods(NAMESPACE, "web-"),
+        zadig.pods(NAMESPACE, "plain-"),
+    );
+    for round in ["changed", "equal"] {
+        let before = zadig.pods(NAMESPACE, "web-");
+        assert_eq!(
+            zadig
+                .put(PUT, &config_map("web-config", "v2"))
+                .await
+                .whole(),
+            success()
+        );
+        zadig.settle();
+        let after = zadig.pods(NAMESPACE, "web-");
+        assert!(
+            after.len() == 1 && after != before,
+            "{round}: {before:?} {after:?}"
+        );
+    }
+    assert_ne!(zadig.pods(NAMESPACE, "web-"), web);
+    assert_eq!(
+        zadig.pods(NAMESPACE, "plain-"),
+        plain,
+        "it uses another object"
+    );
+    assert_eq!(
+        zadig.object(NAMESPACE, "Deployment", "web")["metadata"]["generation"],
+        1
+    );
+}
+
+#[tokio::test]
+async fn z17_09_a_put_adds_the_projects_label_and_replaces_system_variables() {
+    let zadig = running().await;
+    let mut body = config_map("web-config", "$EnvName$-$Namespace$-$Product$");
+    assert_eq!(zadig.put(PUT, &body).await.whole(), success());
+    let live = zadig.object(NAMESPACE, "ConfigMap", "web-config");
+    assert_eq!(live["data"], json!({"k": "dev-shop-env-dev-shop"}));
+    assert_eq!(live["metadata"]["labels"]["s-product"], "shop");
+    body["name"] = json!("another");
+    assert_eq!(
+        zadig.put(PUT, &body).await.whole(),
+        coded(6089, "configMap Yaml Name is incorrect")
+    );
+}
+
+#[tokio::test]
+async fn z17_09_the_list_shows_foreign_objects_too_sorted_by_name() {
+    let zadig = running().await;
+    zadig.kubectl(json!({
+        "verb": "create", "kind": "ConfigMap", "namespace": NAMESPACE, "name": "foreign", "manifest": {"data": {"a": "b"}}
+    }));
+    assert_eq!(
+        list(&zadig, "ConfigMap").await,
+        ["extra", "foreign", "kube-root-ca.crt", "web-config"]
+    );
+    assert_eq!(list(&zadig, "Secret").await, ["default-registry-secret"]);
+    assert_eq!(list(&zadig, "PVC").await, Vec::<String>::new());
+    let shown = detail(&zadig, "ConfigMap", "foreign").await["configMap_detail"].clone();
+    assert_eq!(shown.get("update_by"), None);
+    assert!(
+        shown["yaml_data"].as_str().unwrap().contains("uid: "),
+        "{shown}"
+    );
+}
+
+#[tokio::test]
+async fn z17_09_the_list_tells_the_last_writer_but_the_time_of_creation() {
+    let zadig = running().await;
+    let listed = async || {
+        let list = zadig
+            .get("/environments/dev/envcfgs?projectKey=shop&type=ConfigMap")
+            .await
+            .ok();
+        list.as_array()
+            .unwrap()
+            .iter()
+            .find(|item| item["name"] == "web-config")
+            .unwrap()
+            .clone()
+    };
+    let before = listed().await;
+    assert_eq!(before.get("update_by"), None, "it came with a service");
+    zadig.put(PUT, &config_map("web-config", "v2")).await;
+    zadig.settle();
+    let after = listed().await;
+    assert_eq!(
+        (&after["update_by"], &after["update_time"]),
+        (&json!("admin"), &before["update_time"])
+    );
+}
+
+#[tokio::test]
+async fn z17_09_an_unknown_type_or_object_is_refused() {
+    let zadig = running().await;
+    for kind in ["configmap", "Foo", ""] {
+        let path = format!("/environments/dev/envcfgs?projectKey=shop&type={kind}");
+        let text = format!("invalid common env cfg type: {kind}");
+        assert_eq!(zadig.get(&path).await.whole(), wrapped(&text));
+    }
+    let path = "/environments/dev/envcfg/nope?projectKey=shop&type=ConfigMap";
+    assert_eq!(zadig.get(path).await.whole(), wrapped("not found"));
+    assert_eq!(
+        zadig.delete(path).await.whole(),
+        success(),
+        "deleting what is missing is success"
+    );
+    let path = "/environments/dev/envcfg/extra?projectKey=shop&type=Foo";
+    assert_eq!(
+        zadig.delete(path).await.whole(),
+        coded(6096, "Foo is not support delete")
+    );
+    let path = "/environments/dev/envcfg/extra?projectKey=shop";
+    assert_eq!(
+        zadig.delete(path).await.whole(),
+        coded(400, "type is empty")
+    );
+}
+
+#[tokio::test]
+async fn z17_09_a_post_creates_and_refuses_what_exists_but_overwrites_a_secret() {
+    let zadig = running().await;
+    assert_eq!(
+        zadig
+            .post(POST, &config_map("fresh", "$EnvName$"))
+            .await
+            .whole(),
+        success()
+    );
+    let live = zadig.object(NAMESPACE, "ConfigMap", "fresh");
+    assert_eq!(
+        live["data"],
+        json!({"k": "$EnvName$"}),
+        "only PUT replaces system variables"
+    );
+    let (status, again) = zadig.post(POST, &config_map("fresh", "x")).await.whole();
+    assert_eq!((status, &again["code"]), (400, &json!(6095)));
+    let text = again["description"].as_str().unwrap();
+    assert!(
+        text.starts_with("failed to create configmap shop-env-dev/fresh: "),
+        "{text}"
+    );
+    for value in ["one", "two"] {
+        assert_eq!(
+            zadig.post(POST, &secret("pass", value)).await.whole(),
+            success()
+        );
+    }
+    let shown = detail(&zadig, "Secret", "pass").await["secret_detail"]["yaml_data"].clone();
+    assert!(shown.as_str().unwrap().contains("pw: dHdv"), "{shown}");
+}
+
+#[tokio::test]
+async fn z17_09_a_put_makes_a_missing_secret_but_no_config_map() {
+    let zadig = running().await;
+    assert_eq!(
+        zadig.put(PUT, &secret("pass", "one")).await.whole(),
+        success()
+    );
+    assert_eq!(
+        list(&zadig, "Secret").await,
+        ["default-registry-secret", "pass"]
+    );
+    let (status, answer) = zadig.put(PUT, &config_map("ghost", "x")).await.whole();
+    assert_eq!((status, &answer["code"]), (400, &json!(6089)));
+    let text = answer["description"].as_str().unwrap();
+    assert!(
+        text.starts_with("failed to update configmap shop-env-dev/ghost: "),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn z17_09_each_refusal_of_a_put_has_its_code() {
+    let zadig = running().await;
+    let invalid = |text: &str| {
+        coded_as(
+            6076,
+            "更新环境资源配置失败",
+            &format!("failed to validate request data err : {text}"),
+        )
+    };
+    let mut body = config_map("web-config", "x");
+    body.as_object_mut().unwrap().remove("env_key");
+    assert_eq!(
+        zadig.put(PUT, &body).await.whole(),
+        invalid("env_key is required")
+    );
+    let body = config_map("web-config", "x");
+    assert_eq!(
+        zadig.put("/environments/envcfgs", &body).await.whole(),
+        invalid("projectKey is required")
+    );
+    let mut body = config_map("web-config", "x");
+    body["common_env_cfg_type"] = json!("Secret");
+    let text = "param commonEnvCfgType:Secret not match yaml kind ConfigMap ";
+    assert_eq!(zadig.put(PUT, &body).await.whole(), coded(6095, text));
+    let mut body = config_map("web-config", "x");
+    body["yaml_data"] = json!("no object");
+    let (status, answer) = zadig.put(PUT, &body).await.whole();
+    assert_eq!((status, &answer["code"]), (400, &json!(6095)));
+}
+
+#[tokio::test]
+async fn z17_09_objects_of_a_creation_carry_their_environments_label() {
+    let zadig = running().await;
+    let shown = detail(&zadig, "ConfigMap", "extra").await["configMap_detail"].clone();
+    assert_eq!(
+        (&shown["update_by"], &shown["source_detail"]),
+        (&json!("admin"), &Value::Null)
+    );
+    assert_eq!(shown.get("services"), None, "nobody uses it");
+    let live = zadig.object(NAMESPACE, "ConfigMap", "extra");
+    assert_eq!(
+        live["metadata"]["labels"],
+        json!({"s-env": "dev", "s-product": "shop"})
+    );
+    let used =
+        detail(&zadig, "ConfigMap", "web-config").await["configMap_detail"]["services"].clone();
+    assert_eq!(used, json!(["web"]));
+}
+
+#[tokio::test]
+async fn z17_29_a_deleted_object_is_shown_for_a_moment_with_its_deletion() {
+    let zadig = running().await;
+    let path = "/environments/dev/envcfg/extra?projectKey=shop&type=ConfigMap";
+    assert_eq!(zadig.delete(path).await.whole(), success());
+    let shown = zadig.get(path).await.ok()["configMap_detail"].clone();
+    assert_eq!(shown.get("update_by"), None);
+    assert!(
+        shown["yaml_data"]
+            .as_str()
+            .unwrap()
+            .contains("deletionTimestamp: "),
+        "{shown}"
+    );
+    assert!(
+        list(&zadig, "ConfigMap")
+            .await
+            .contains(&"extra".to_owned())
+    );
+    zadig.advance(1_000);
+    assert_eq!(zadig.get(path).await.whole(), wrapped("not found"));
+    assert_eq!(
+        list(&zadig, "ConfigMap").await,
+        ["kube-root-ca.crt", "web-config"]
+    );
+}
+
+#[tokio::test]
+async fn z17_29_a_put_replaces_labels_and_keeps_the_object() {
+    let zadig = running().await;
+    zadig.kubectl(json!({
+        "verb": "patch", "kind": "ConfigMap", "namespace": NAMESPACE, "name": "extra",
+        "patch": {"metadata": {"labels": {"own": "label"}}}
+    }));
+    let before = zadig.object(NAMESPACE, "ConfigMap", "extra");
+    let mut body = config_map("extra", "v2");
+    body["yaml_data"] =
+        json!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: extra\ndata:\n  k: v2\n");
+    assert_eq!(zadig.put(PUT, &body).await.whole(), success());
+    let after = zadig.object(NAMESPACE, "ConfigMap", "extra");
+    assert_eq!(after["metadata"]["labels"], json!({"s-product": "shop"}));
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    assert_eq!(after["data"], json!({"k": "v2"}));
+}
