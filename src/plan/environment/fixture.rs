@@ -4,6 +4,7 @@
 //! and a template of the service `api` with one Deployment `api`, one container `api` and one variable of each type.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -205,7 +206,7 @@ pub(super) fn observed() -> Observed {
             known: true,
             ..Memory::default()
         },
-        stuck_after: Duration::from_secs(600),
+        stuck_after: Duration::from_mins(10),
     }
 }
 
@@ -482,13 +483,14 @@ fn show_action(action: &Action) -> String {
             let again = if *again { " again" } else { "" };
             let mut line = format!("create{again} in {cluster_id}/{namespace} with {registry_id}");
             for (key, value) in global_variables {
-                line.push_str(&format!("\n  global {key}={}", value.expose()));
+                let _ = write!(line, "\n  global {key}={}", value.expose());
             }
             for (name, (variables, images)) in services {
-                line.push_str(&format!(
+                let _ = write!(
+                    line,
                     "\n  {name} [{}] {images:?}",
                     show_variables(variables)
-                ));
+                );
             }
             line
         }
@@ -503,9 +505,10 @@ fn show_action(action: &Action) -> String {
                     description,
                     related,
                 } = variable;
-                line.push_str(&format!(
+                let _ = write!(
+                    line,
                     "\n  {key}:{kind}={value} {options:?} {description:?} {related:?}"
-                ));
+                );
             }
             line
         }
@@ -518,17 +521,14 @@ fn show_action(action: &Action) -> String {
                 } else {
                     ""
                 };
-                line.push_str(&format!(
-                    "\n  {name} [{}]{upgrade}",
-                    show_variables(variables)
-                ));
+                let _ = write!(line, "\n  {name} [{}]{upgrade}", show_variables(variables));
             }
             line
         }
         Action::AddServices { services } => {
             let mut line = "add services".to_owned();
             for (name, variables) in services {
-                line.push_str(&format!("\n  {name} [{}]", show_variables(variables)));
+                let _ = write!(line, "\n  {name} [{}]", show_variables(variables));
             }
             line
         }

@@ -17,6 +17,7 @@ mod fixture;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -232,7 +233,9 @@ pub struct Detail {
 }
 
 /// A global variable as stored in the environment: every field, because writing replaces every field (Z§4.13).
-#[derive(Clone, Debug, Default, PartialEq)]
+///
+/// Its value may come from a Secret, so it does not print.
+#[derive(Clone, Default, PartialEq)]
 pub struct GlobalVariable {
     /// Value, untyped.
     pub value: Value,
@@ -244,6 +247,25 @@ pub struct GlobalVariable {
     pub description: String,
     /// Services that are bound to it.
     pub related: BTreeSet<String>,
+}
+
+impl fmt::Debug for GlobalVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            value: _,
+            kind,
+            options,
+            description,
+            related,
+        } = self;
+        f.debug_struct("GlobalVariable")
+            .field("value", &format_args!("<redacted>"))
+            .field("kind", kind)
+            .field("options", options)
+            .field("description", description)
+            .field("related", related)
+            .finish()
+    }
 }
 
 /// A service as Zadig records it, and as far as it was looked at, as it is.

@@ -5,4 +5,5 @@
 mod deletion;
 mod differences;
 mod existence;
+mod secrets;
 mod waiting;
