@@ -194,15 +194,7 @@ fn variables_differ(
     if entry.variables != service.digest {
         return true;
     }
-    let (Some(before), Some(now)) = (&entry.rendered, &seen.rendered) else {
-        return false;
-    };
-    if before == now {
-        return false;
-    }
-    // Every edit moves `update_time`. A digest that changed without one is another renderer after an upgrade of Zadig.
-    let last_look = observed.memory.seen_update_time.or(entry.rendered_at);
-    last_look != Some(present.update_time)
+    observed.memory.edited(name, seen, present.update_time)
 }
 
 fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &Catalog) {

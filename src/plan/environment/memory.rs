@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Action, Detail, Environment};
+use super::{Action, Detail, Environment, ObservedService};
 use crate::api::environment::{AppliedService, FieldPolicy, Ownership, OwnershipState};
 
 /// Repairs of one difference after which it is left to a person.
@@ -127,11 +127,13 @@ impl Memory {
             .retain(|name| detail.services.contains_key(name));
         self.applied
             .retain(|name, _| desired.services.contains_key(name));
-        self.seen_update_time = Some(update_time);
+        let mut all_taken = true;
         for (name, service) in &desired.services {
             let Some(observed) = detail.services.get(name) else {
                 continue;
             };
+            let edited = service.digest.is_some() && self.edited(name, observed, update_time);
+            all_taken &= !edited;
             if touched.contains(name) {
                 continue;
             }
@@ -151,7 +153,8 @@ impl Memory {
                     entry.rendered_at,
                     entry.template,
                 ) = (None, None, None, None);
-            } else if observed.rendered.is_some() && entry.rendered != observed.rendered {
+            } else if observed.rendered.is_some() && entry.rendered != observed.rendered && !edited
+            {
                 entry.rendered.clone_from(&observed.rendered);
                 entry.rendered_at = Some(update_time);
             }
@@ -160,6 +163,24 @@ impl Memory {
             }
             entry.initial = false;
         }
+        // An edit that is still to be repaired is told from another renderer by this time, so it stands until then.
+        if all_taken {
+            self.seen_update_time = Some(update_time);
+        }
+    }
+
+    /// Whether somebody changed what Zadig renders for the service since it was last taken into memory.
+    ///
+    /// Every edit moves `update_time` (Z§6.3). A digest that changed without one is another renderer after an upgrade of Zadig.
+    #[must_use]
+    pub fn edited(&self, name: &str, seen: &ObservedService, update_time: i64) -> bool {
+        let Some(entry) = self.applied.get(name) else {
+            return false;
+        };
+        let (Some(before), Some(now)) = (&entry.rendered, &seen.rendered) else {
+            return false;
+        };
+        before != now && self.seen_update_time.or(entry.rendered_at) != Some(update_time)
     }
 
     /// Whether the fields with policy OnCreate of `service` still have to be set.

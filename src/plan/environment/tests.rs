@@ -5,5 +5,6 @@
 mod deletion;
 mod differences;
 mod existence;
+mod memory;
 mod secrets;
 mod waiting;
