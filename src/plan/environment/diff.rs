@@ -188,8 +188,9 @@ fn variables_differ(
         return true;
     }
     let Some(entry) = observed.memory.applied.get(name) else {
-        // Lost memory is not a change: it is recorded, and nothing is sent.
-        return false;
+        // Lost memory is not a change: it is recorded, and nothing is sent. But a service that was declared only after the
+        // environment became ours never got its variables from us.
+        return observed.memory.known;
     };
     if entry.variables != service.digest {
         return true;

@@ -19,9 +19,10 @@ pub struct Memory {
     pub services: BTreeSet<String>,
     /// When the environment was created anew after something else had deleted it.
     pub recreated_at: Option<Timestamp>,
-    /// By service: what was last sent. A service without an entry is one whose memory was lost.
+    /// By service: what was last sent. While `known`, a service without an entry is one that was not declared so far.
     pub applied: BTreeMap<String, AppliedService>,
-    /// The status that holds all this was found; without it everything above is lost, not empty.
+    /// The status that holds all this was found; without it everything above is lost, not empty. Nothing may be stored that
+    /// makes this true at the next start while it is not.
     pub known: bool,
     /// By subject: how often the same difference was repaired lately. Kept in the process only.
     pub repairs: BTreeMap<String, u32>,
@@ -65,11 +66,14 @@ impl Memory {
             }
             Action::UpdateServices { services, .. } => {
                 for name in services.keys() {
-                    let digest = desired
-                        .and_then(|d| d.services.get(name))
-                        .and_then(|service| service.digest.clone());
+                    let declared = desired.and_then(|d| d.services.get(name));
+                    let new = !self.applied.contains_key(name);
                     let entry = self.entry(name);
-                    entry.variables = digest;
+                    if new {
+                        entry.restart_token =
+                            declared.and_then(|service| service.restart_token.clone());
+                    }
+                    entry.variables = declared.and_then(|service| service.digest.clone());
                     entry.rendered = None;
                     entry.rendered_at = None;
                     entry.template = None;
@@ -119,7 +123,8 @@ impl Memory {
         created: bool,
         touched: &BTreeSet<String>,
     ) {
-        if created && !self.known {
+        let lost = !self.known;
+        if created && lost {
             self.services = desired.services.keys().cloned().collect();
         }
         self.known = true;
@@ -137,10 +142,13 @@ impl Memory {
             if touched.contains(name) {
                 continue;
             }
-            let lost = !self.applied.contains_key(name);
+            let new = !self.applied.contains_key(name);
             let entry = self.entry(name);
-            if lost {
-                entry.variables.clone_from(&service.digest);
+            if new {
+                if lost {
+                    entry.variables.clone_from(&service.digest);
+                }
+                // Declaring a token asks for nothing: a change of it does.
                 entry.restart_token.clone_from(&service.restart_token);
             }
             if service.restart_token.is_none() {

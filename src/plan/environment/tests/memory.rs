@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::super::fixture::{environment, observed, planned, service};
-use super::super::{Environment, Existence, Observed};
+use super::super::{Desired, Environment, Existence, Observed, plan};
 use crate::api::environment::OwnershipState;
+use crate::plan::Plan;
 
 /// Created by this object, and idle.
 fn owned() -> Observed {
@@ -28,6 +29,18 @@ fn looked_at(desired: &Environment, observed: &Observed) -> Observed {
         created,
         &BTreeSet::new(),
     );
+    observed
+}
+
+/// The same environment after every planned call was answered well, as far as memory goes.
+fn sent(desired: &Environment, observed: &Observed) -> Observed {
+    let Plan::Act(act) = plan(&Desired::Present(desired.clone()), observed) else {
+        panic!("nothing is planned");
+    };
+    let mut observed = observed.clone();
+    for action in &act.actions {
+        observed.memory.sent(action, Some(desired), observed.now);
+    }
     observed
 }
 
@@ -66,4 +79,46 @@ fn another_renderer_is_taken_into_memory() {
         .seen_with("api", |seen| seen.rendered = Some("rendered-2".to_owned()));
     let after = looked_at(&desired, &rendered).present_with(|present| present.update_time += 1);
     assert_eq!(planned(&desired, &after), "in sync");
+}
+
+#[test]
+fn the_variables_of_a_service_that_is_declared_later_are_sent_once_without_a_restart() {
+    let api = service().variable("LOG", "debug").restart_token("1");
+    let desired = environment().service("api", api.clone());
+    let before = owned().foreign("api");
+    assert_eq!(
+        planned(&desired, &before),
+        "update services\n  api [LOG:string=debug]"
+    );
+    let after = sent(&desired, &before);
+    assert_eq!(planned(&desired, &after), "in sync");
+    assert_eq!(planned(&desired, &looked_at(&desired, &after)), "in sync");
+}
+
+#[test]
+fn a_lost_memory_is_filled_by_looking_and_nothing_is_sent() {
+    let api = service().variable("LOG", "debug").restart_token("1");
+    let desired = environment().service("api", api.clone());
+    let remembered = owned().running("api", &api);
+    let lost = remembered.clone().forgotten();
+    assert_eq!(planned(&desired, &lost), "in sync");
+    let found = looked_at(&desired, &lost);
+    assert_eq!(found.memory, remembered.memory);
+    assert_eq!(planned(&desired, &found), "in sync");
+}
+
+#[test]
+fn a_lost_memory_beside_a_difference_that_can_be_read_restarts_nothing() {
+    let api = service().global_variable("LOG").restart_token("1");
+    let desired = environment().service("api", api.clone());
+    let lost = owned()
+        .stored_global("LOG", "info", &[])
+        .running("api", &api)
+        .forgotten();
+    assert_eq!(
+        planned(&desired, &lost),
+        "update services\n  api [LOG:string=(global)]"
+    );
+    let bound = sent(&desired, &lost).stored_global("LOG", "info", &["api"]);
+    assert_eq!(planned(&desired, &bound), "in sync");
 }
