@@ -13,6 +13,7 @@ use crate::controller::zadig::Zadig;
 use crate::error::Error;
 use crate::plan::environment::variables::typed;
 use crate::plan::environment::{Action, EnvKey, Variable, VariableValue};
+use crate::plan::secret::SecretText;
 
 /// Sends one action to Zadig.
 ///
@@ -165,7 +166,52 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                 .await
         }
     }
-    .map_err(failed)
+    .map_err(|error| failed(error.redact(&values(action))))
+}
+
+/// Shortest value that is masked in what Zadig answers. A shorter one occurs by chance in any sentence.
+const MASKED_FROM: usize = 4;
+
+/// The values that an action sends and that may be secrets: Zadig's refusals can repeat them.
+fn values(action: &Action) -> Vec<&str> {
+    fn of(variables: &[VariableValue]) -> impl Iterator<Item = &str> {
+        variables
+            .iter()
+            .filter_map(|variable| match &variable.value {
+                Variable::Value(text) => Some(text.expose()),
+                Variable::Global => None,
+            })
+    }
+    let mut values: Vec<&str> = match action {
+        Action::CreateEnvironment(create) => {
+            let globals = create.global_variables.values().map(SecretText::expose);
+            globals
+                .chain(
+                    create
+                        .services
+                        .values()
+                        .flat_map(|(variables, _)| of(variables)),
+                )
+                .collect()
+        }
+        Action::PutGlobalVariables { variables, .. } => variables
+            .values()
+            .filter_map(|variable| variable.value.as_str())
+            .collect(),
+        Action::UpdateServices { services, .. } | Action::AddServices { services } => services
+            .values()
+            .flat_map(|variables| of(variables))
+            .collect(),
+        Action::RecordOwnership(_)
+        | Action::SetRegistry { .. }
+        | Action::RemoveServices { .. }
+        | Action::SetImage { .. }
+        | Action::ScaleWorkload { .. }
+        | Action::RestartService { .. }
+        | Action::DeleteEnvironment { .. } => Vec::new(),
+    };
+    values.retain(|value| value.chars().count() >= MASKED_FROM);
+    values
 }
 
 fn changes(services: &BTreeMap<String, Vec<VariableValue>>) -> Vec<ServiceChange> {
@@ -196,5 +242,26 @@ fn kind(word: &str) -> VariableType {
         "enum" => VariableType::Enum,
         "yaml" => VariableType::Yaml,
         other => VariableType::Other(other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sent_values_are_known_to_the_mask_unless_they_are_too_short_to_be_one() {
+        let variable = |key: &str, text: &str| VariableValue {
+            key: key.to_owned(),
+            kind: "string".to_owned(),
+            value: Variable::Value(SecretText::new(text)),
+        };
+        let action = Action::AddServices {
+            services: BTreeMap::from([(
+                "api".to_owned(),
+                vec![variable("PASSWORD", "hunter22"), variable("replicas", "2")],
+            )]),
+        };
+        assert_eq!(values(&action), ["hunter22"]);
     }
 }
