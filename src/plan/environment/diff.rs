@@ -292,7 +292,7 @@ fn images(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService
             .filter(|workload| workload.images.contains_key(container))
             .collect();
         if holders.is_empty() {
-            if !seen.images.contains_key(container) && is_complete(seen, live) {
+            if !seen.images.contains_key(container) && is_complete(seen) {
                 let known: BTreeSet<String> = live
                     .iter()
                     .flat_map(|workload| workload.images.keys().cloned())
@@ -356,9 +356,7 @@ fn replicas(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedServi
                     .into_iter()
                     .chain(live.iter().map(|w| (w.kind.clone(), w.name.clone())))
                     .collect();
-                if is_complete(seen, live)
-                    && !known.contains(&(format!("{kind:?}"), workload.clone()))
-                {
+                if is_complete(seen) && !known.contains(&(format!("{kind:?}"), workload.clone())) {
                     diff.blocked
                         .push(unknown_workload(name, *kind, workload, &known));
                 }
@@ -368,12 +366,8 @@ fn replicas(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedServi
 }
 
 /// Whether nothing that Zadig expects is missing from the live look, so that an unknown name is a mistake and not a loss.
-fn is_complete(seen: &ObservedService, live: &[LiveWorkload]) -> bool {
-    seen.expected.as_ref().is_some_and(|expected| {
-        expected
-            .iter()
-            .all(|(kind, name)| live.iter().any(|w| &w.kind == kind && &w.name == name))
-    })
+fn is_complete(seen: &ObservedService) -> bool {
+    seen.expected.is_some() && seen.is_all_there()
 }
 
 fn restart(diff: &mut Diff, name: &str, service: &Service, observed: &Observed) {

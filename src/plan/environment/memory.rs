@@ -169,7 +169,8 @@ impl Memory {
             if service.digest.is_some() && entry.template.is_none() {
                 entry.template.clone_from(&observed.template_digest);
             }
-            entry.initial = false;
+            // A workload that the live look does not show yet still has to get its fields.
+            entry.initial &= !observed.is_all_there();
         }
         // An edit that is still to be repaired is told from another renderer by this time, so it stands until then.
         if all_taken {

@@ -287,6 +287,19 @@ pub struct ObservedService {
     pub live: Option<Vec<LiveWorkload>>,
 }
 
+impl ObservedService {
+    /// Whether the service was looked at live, and no workload that is known to belong to it was missing.
+    #[must_use]
+    pub fn is_all_there(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| {
+            self.expected.iter().flatten().all(|(kind, name)| {
+                live.iter()
+                    .any(|workload| &workload.kind == kind && &workload.name == name)
+            })
+        })
+    }
+}
+
 /// A workload as it is in the cluster (Z§4.3).
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct LiveWorkload {

@@ -122,3 +122,25 @@ fn a_lost_memory_beside_a_difference_that_can_be_read_restarts_nothing() {
     let bound = sent(&desired, &lost).stored_global("LOG", "info", &["api"]);
     assert_eq!(planned(&desired, &bound), "in sync");
 }
+
+#[test]
+fn fields_with_policy_on_create_wait_for_their_workload_to_be_seen() {
+    let api = service()
+        .image_on_create("api", "api:1")
+        .replicas_on_create("api", 2);
+    let desired = environment().service("api", api.clone());
+    let new = owned()
+        .running("api", &api)
+        .runs_replicas("api", 1)
+        .with(|o| o.memory.applied.get_mut("api").unwrap().initial = true);
+    let unseen = new
+        .clone()
+        .seen_with("api", |seen| seen.live = Some(Vec::new()));
+    assert_eq!(planned(&desired, &unseen), "in sync");
+    let memory = looked_at(&desired, &unseen).memory;
+    let seen = new.with(|o| o.memory = memory);
+    assert_eq!(planned(&desired, &seen), "scale api Deployment/api 1 -> 2");
+    let scaled = seen.runs_replicas("api", 2);
+    let done = looked_at(&desired, &scaled).runs_replicas("api", 5);
+    assert_eq!(planned(&desired, &done), "in sync");
+}
