@@ -49,22 +49,24 @@ pub(super) fn plan(policy: Option<Deletion>, observed: &Observed) -> Plan<Action
         );
     }
     // A second call would answer 500 although the first one worked (Z§14.10).
-    let sent = observed
+    let just_sent = observed
         .memory
         .delete_sent
-        .map(|sent| elapsed(sent, observed.now));
-    if present.status == EnvStatus::Deleting || sent.is_some_and(|age| age < DELETE_TAKES) {
-        return match busy(Reason::Deleting, observed, present) {
-            Plan::Blocked(_) if present.status != EnvStatus::Deleting => Plan::wait(
-                Reason::Deleting,
-                "the environment is being deleted",
-                Duration::from_secs(1),
-            ),
-            other => other,
-        };
+        .is_some_and(|sent| elapsed(sent, observed.now) < DELETE_TAKES);
+    let stuck = elapsed(present.since, observed.now) >= observed.stuck_after;
+    if just_sent {
+        return Plan::wait(
+            Reason::Deleting,
+            "the environment is being deleted",
+            Duration::from_secs(1),
+        );
+    }
+    // A deletion that a restart of Zadig cut off stays `deleting` for ever; another call ends it (Z§5.1).
+    if present.status == EnvStatus::Deleting && !stuck {
+        return busy(Reason::Deleting, observed, present);
     }
     match policy {
-        Deletion::Delete => delete(observed, present),
+        Deletion::Delete => delete(observed, present, stuck),
         Deletion::Detach => Plan::of(
             vec![Action::DeleteEnvironment {
                 keep_resources: true,
@@ -81,11 +83,10 @@ pub(super) fn plan(policy: Option<Deletion>, observed: &Observed) -> Plan<Action
 /// (Z§4.9). No route tells which case it is, so the services always go first. Only an environment that Zadig still works on,
 /// in a namespace that looks like its own, is deleted at once: nothing else helps a stuck one (Z§14.12), and what still runs
 /// goes with the namespace.
-fn delete(observed: &Observed, present: &Present) -> Plan<Action> {
+fn delete(observed: &Observed, present: &Present, stuck: bool) -> Plan<Action> {
     let working = matches!(present.status, EnvStatus::Creating | EnvStatus::Updating);
     let own_namespace = present.neighbours.is_empty()
         && present.namespace == format!("{}-env-{}", observed.key.project, observed.key.env);
-    let stuck = elapsed(present.since, observed.now) >= observed.stuck_after;
     if working && !own_namespace && !stuck {
         return busy(Reason::Deleting, observed, present);
     }

@@ -167,3 +167,11 @@ fn a_delete_call_without_effect_is_sent_again() {
     delete, keep resources: false
     "#);
 }
+
+#[test]
+fn a_deletion_that_a_restart_of_zadig_cut_off_is_sent_again() {
+    let stuck = owned().status(EnvStatus::Deleting, 600);
+    assert_snapshot!(planned_deletion(None, &stuck), @"delete, keep resources: false");
+    let sent = stuck.with(|o| o.memory.delete_sent = Some(ago(29)));
+    assert_snapshot!(planned_deletion(None, &sent), @"wait 1s Deleting the environment is being deleted");
+}
