@@ -83,14 +83,18 @@ fn absent(desired: &Environment, observed: &Observed, confirmed: bool) -> Plan<A
             Duration::from_mins(1),
         );
     }
+    if observed.record.is_some() && !confirmed {
+        return Plan::wait(
+            Reason::Creating,
+            if ours {
+                "the environment is no longer listed; looking again before it is created anew"
+            } else {
+                "it is not known what became of the create call; looking again before another is sent"
+            },
+            Duration::from_secs(3),
+        );
+    }
     if ours {
-        if !confirmed {
-            return Plan::wait(
-                Reason::Creating,
-                "the environment is no longer listed; looking again before it is created anew",
-                Duration::from_secs(3),
-            );
-        }
         let again = observed
             .memory
             .recreated_at
@@ -106,7 +110,7 @@ fn absent(desired: &Environment, observed: &Observed, confirmed: bool) -> Plan<A
             );
         }
     }
-    match create(desired, observed, ours) {
+    match create(desired, observed, ours || observed.memory.vanished) {
         Ok(create) => {
             let ownership = Ownership {
                 zadig: observed.zadig.clone(),
@@ -226,8 +230,10 @@ fn present(desired: &Environment, observed: &Observed, present: &Present) -> Pla
         );
     }
     // The answer of our create call was lost, or the process ended before it was remembered: here is its effect. Or the
-    // connection leads to the same Zadig under another name.
-    if recorded.state == OwnershipState::Pending || observed.moved == Moved::SameZadig {
+    // connection leads to the same Zadig under another name: that is noted once a lost memory is filled, as noting it must
+    // not look like making or taking over the environment.
+    let moved = observed.moved == Moved::SameZadig && observed.memory.known;
+    if recorded.state == OwnershipState::Pending || moved {
         let state = match recorded.state {
             OwnershipState::Adopted => OwnershipState::Adopted,
             OwnershipState::Pending | OwnershipState::Created => OwnershipState::Created,

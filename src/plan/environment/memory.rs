@@ -30,6 +30,8 @@ pub struct Memory {
     pub delete_sent: Option<Timestamp>,
     /// `update_time` at the last thorough look. Kept in the process only.
     pub seen_update_time: Option<i64>,
+    /// An environment of this object disappeared, and no other was made since. Kept in the process only.
+    pub vanished: bool,
     /// The environment was Ready less than a day before it disappeared.
     pub was_ready_lately: bool,
 }
@@ -40,17 +42,10 @@ impl Memory {
     /// An action whose answer was lost must not be remembered: what it did is seen at the next observation.
     pub fn sent(&mut self, action: &Action, desired: Option<&Environment>, now: Timestamp) {
         match action {
-            Action::RecordOwnership(ownership) => self.recorded(ownership, desired),
+            Action::RecordOwnership(ownership) => self.recorded(ownership, desired, now),
             Action::CreateEnvironment(create) => {
-                self.known = true;
-                if create.again {
-                    self.recreated_at = Some(now);
-                }
-                self.services = create.services.keys().cloned().collect();
-                self.applied.clear();
-                for name in create.services.keys() {
-                    self.fresh(name, desired);
-                }
+                self.vanished |= create.again;
+                self.created(create.services.keys(), desired, now);
             }
             Action::AddServices { services } => {
                 for name in services.keys() {
@@ -237,11 +232,40 @@ impl Memory {
         self.applied.insert(name.to_owned(), entry);
     }
 
-    fn recorded(&mut self, ownership: &Ownership, desired: Option<&Environment>) {
-        let first = !self.known;
+    /// The environment holds these services as they were declared, and nothing else is remembered of it.
+    fn created<'a>(
+        &mut self,
+        services: impl Iterator<Item = &'a String>,
+        desired: Option<&Environment>,
+        now: Timestamp,
+    ) {
         self.known = true;
+        if self.vanished {
+            self.recreated_at = Some(now);
+            self.vanished = false;
+        }
+        self.services.clear();
+        self.applied.clear();
+        for name in services {
+            self.services.insert(name.clone());
+            self.fresh(name, desired);
+        }
+    }
+
+    fn recorded(&mut self, ownership: &Ownership, desired: Option<&Environment>, now: Timestamp) {
+        let first = !self.known;
         match ownership.state {
+            OwnershipState::Pending => {
+                // What is remembered belongs to the environment that is gone. A refused create takes the record away
+                // again, so that it was there must not be forgotten with it.
+                self.vanished |= self.known;
+                self.known = false;
+                self.services.clear();
+                self.applied.clear();
+            }
             OwnershipState::Adopted if first => {
+                self.known = true;
+                self.vanished = false;
                 // Nothing was ever sent to what we take over: its variables cannot be told (Z§6.1), so the declared
                 // ones are sent once. The token is taken as carried out: adopting restarts nothing.
                 for (name, service) in desired.iter().flat_map(|d| d.services.iter()) {
@@ -249,16 +273,13 @@ impl Memory {
                     self.entry(name).restart_token = restart_token;
                 }
             }
-            OwnershipState::Adopted | OwnershipState::Pending => {}
-            OwnershipState::Created => {
-                // The answer of the create call was lost: the environment holds what the call carried.
-                for name in desired.iter().flat_map(|d| d.services.keys()) {
-                    if !self.applied.contains_key(name) {
-                        self.services.insert(name.clone());
-                        self.fresh(name, desired);
-                    }
-                }
+            // The answer of the create call was lost: the environment holds what the call carried.
+            OwnershipState::Created if first => {
+                let services = desired.into_iter().flat_map(|d| d.services.keys());
+                self.created(services, desired, now);
             }
+            // Our create was answered, or the connection got another address: nothing is new.
+            OwnershipState::Adopted | OwnershipState::Created => {}
         }
     }
 }

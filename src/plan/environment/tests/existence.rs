@@ -38,6 +38,11 @@ fn after_a_refusal_or_a_crash_before_the_call_the_create_is_sent_once_absence_is
 }
 
 #[test]
+fn a_create_call_of_unknown_fate_is_not_sent_again_before_absence_is_sure() {
+    assert_snapshot!(planned(&environment(), &observed().pending()), @"wait 3s Creating it is not known what became of the create call; looking again before another is sent");
+}
+
+#[test]
 fn a_lost_answer_of_the_create_call_is_resolved_by_looking() {
     let observed = observed()
         .present()
@@ -182,8 +187,9 @@ fn another_address_of_the_same_zadig_is_recorded_and_nothing_is_sent() {
         o.zadig = "https://new.example.com".to_owned();
     });
     assert_snapshot!(planned(&environment(), &observed), @"record Created: https://new.example.com shop/dev in c-local/shop-env-dev");
-    let adopted = observed.adopted();
+    let adopted = observed.clone().adopted();
     assert_snapshot!(planned(&environment(), &adopted), @"record Adopted: https://new.example.com shop/dev in c-local/shop-env-dev");
+    assert_snapshot!(planned(&environment(), &observed.forgotten()), @"in sync");
 }
 
 #[test]

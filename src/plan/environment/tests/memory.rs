@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::super::fixture::{environment, observed, planned, service};
-use super::super::{Desired, Environment, Existence, Observed, plan};
+use super::super::{Desired, Environment, Existence, Moved, Observed, plan};
 use crate::api::environment::OwnershipState;
 use crate::plan::Plan;
 
@@ -34,11 +34,16 @@ fn looked_at(desired: &Environment, observed: &Observed) -> Observed {
 
 /// The same environment after every planned call was answered well, as far as memory goes.
 fn sent(desired: &Environment, observed: &Observed) -> Observed {
+    sent_first(usize::MAX, desired, observed)
+}
+
+/// The same when only so many were answered.
+fn sent_first(count: usize, desired: &Environment, observed: &Observed) -> Observed {
     let Plan::Act(act) = plan(&Desired::Present(desired.clone()), observed) else {
         panic!("nothing is planned");
     };
     let mut observed = observed.clone();
-    for action in &act.actions {
+    for action in act.actions.iter().take(count) {
         observed.memory.sent(action, Some(desired), observed.now);
     }
     observed
@@ -143,4 +148,62 @@ fn fields_with_policy_on_create_wait_for_their_workload_to_be_seen() {
     let scaled = seen.runs_replicas("api", 2);
     let done = looked_at(&desired, &scaled).runs_replicas("api", 5);
     assert_eq!(planned(&desired, &done), "in sync");
+}
+
+#[test]
+fn a_create_whose_answer_was_lost_is_remembered_like_one_that_was_answered() {
+    let api = service()
+        .variable("LOG", "debug")
+        .replicas_on_create("api", 2)
+        .restart_token("1");
+    let desired = environment().service("api", api.clone());
+    // A former life of the environment left other things in memory.
+    let gone = observed()
+        .present()
+        .owned()
+        .running("api", &service().restart_token("0"))
+        .running("old", &service())
+        .gone();
+    let answered = sent(&desired, &gone);
+    let lost = sent_first(1, &desired, &gone).present().pending();
+    let found = sent(&desired, &lost);
+    assert_eq!(found.memory.services, answered.memory.services);
+    assert_eq!(found.memory.applied, answered.memory.applied);
+    assert_eq!(found.memory.recreated_at, Some(gone.now));
+    assert_eq!(answered.memory.recreated_at, Some(gone.now));
+    assert!(found.memory.known && answered.memory.known);
+}
+
+#[test]
+fn a_refused_create_does_not_hide_that_the_environment_had_disappeared() {
+    let desired = environment();
+    let gone = observed().owned().gone();
+    // Zadig refuses while the namespace is terminating (Z§14.11), and the claim is taken back.
+    let refused = sent_first(1, &desired, &gone).with(|o| o.record = None);
+    let again = planned(&desired, &refused);
+    assert!(again.contains("\ncreate again in "), "{again}");
+    let created = sent(&desired, &refused);
+    assert_eq!(created.memory.recreated_at, Some(gone.now));
+}
+
+#[test]
+fn a_first_create_that_is_refused_is_not_taken_for_a_disappearance() {
+    let desired = environment();
+    let new = observed().forgotten();
+    let refused = sent_first(1, &desired, &new).with(|o| o.record = None);
+    assert_eq!(refused.memory, new.memory);
+    assert_eq!(sent(&desired, &refused).memory.recreated_at, None);
+}
+
+#[test]
+fn another_address_of_the_connection_changes_nothing_in_memory() {
+    let api = service().replicas_on_create("api", 2);
+    let desired = environment()
+        .service("api", api.clone())
+        .service("db", service());
+    let moved = owned()
+        .running("api", &api)
+        .foreign("db")
+        .with(|o| o.moved = Moved::SameZadig);
+    assert_eq!(sent(&desired, &moved).memory, moved.memory);
 }
