@@ -80,3 +80,201 @@ fn readable(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
+    };
+
+    use super::*;
+
+    /// Every schema below `spec` and `status` of every kind, with its path.
+    fn schemas() -> Vec<(String, JSONSchemaProps)> {
+        let mut found = Vec::new();
+        for crd in api::custom_resource_definitions() {
+            for version in crd.spec.versions {
+                let root = version.schema.unwrap().open_api_v3_schema.unwrap();
+                walk(&crd.spec.names.kind, &root, &mut found);
+            }
+        }
+        assert!(found.len() > 100, "the walk found {} schemas", found.len());
+        found
+    }
+
+    fn walk(path: &str, schema: &JSONSchemaProps, found: &mut Vec<(String, JSONSchemaProps)>) {
+        for (name, property) in schema.properties.iter().flatten() {
+            let path = format!("{path}.{name}");
+            found.push((path.clone(), property.clone()));
+            walk(&path, property, found);
+        }
+        if let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items {
+            let path = format!("{path}[]");
+            found.push((path.clone(), (**items).clone()));
+            walk(&path, items, found);
+        }
+        if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
+            let path = format!("{path}{{}}");
+            found.push((path.clone(), (**values).clone()));
+            walk(&path, values, found);
+        }
+    }
+
+    /// Paths of the schemas that are not as they should be.
+    fn offenders(is_wrong: impl Fn(&str, &JSONSchemaProps) -> bool) -> Vec<String> {
+        schemas()
+            .into_iter()
+            .filter(|(path, schema)| is_wrong(path, schema))
+            .map(|(path, _)| path)
+            .collect()
+    }
+
+    fn is(schema: &JSONSchemaProps, type_: &str) -> bool {
+        schema.type_.as_deref() == Some(type_)
+    }
+
+    #[test]
+    fn every_text_and_list_is_bounded() {
+        let unbounded = offenders(|_, schema| {
+            let text = is(schema, "string")
+                && schema.max_length.is_none()
+                && schema.enum_.is_none()
+                && schema.format.as_deref() != Some("date-time");
+            let list = is(schema, "array") && schema.max_items.is_none();
+            let map = schema.additional_properties.is_some() && schema.max_properties.is_none();
+            text || list || map
+        });
+        assert_eq!(unbounded, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_number_that_people_write_has_bounds() {
+        let unbounded = offenders(|path, schema| {
+            let bounded = schema.minimum.is_some() && schema.maximum.is_some();
+            path.contains(".spec.") && is(schema, "integer") && !bounded
+        });
+        assert_eq!(unbounded, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_field_is_explained() {
+        let silent = offenders(|path, schema| {
+            let explanation = schema.description.as_deref().unwrap_or_default();
+            let is_field = !path.ends_with("[]") && !path.ends_with("{}");
+            is_field && !(explanation.contains(' ') && explanation.ends_with('.'))
+        });
+        // Kubernetes explains these itself.
+        let own = |path: &String| {
+            [".apiVersion", ".kind", ".metadata"].iter().any(|field| {
+                path.split_once(field)
+                    .is_some_and(|(kind, _)| !kind.contains('.'))
+            })
+        };
+        let silent: Vec<String> = silent.into_iter().filter(|path| !own(path)).collect();
+        assert_eq!(silent, Vec::<String>::new());
+    }
+
+    #[test]
+    fn explanations_hold_no_words_of_the_implementation() {
+        let technical = offenders(|_, schema| {
+            let explanation = schema.description.as_deref().unwrap_or_default();
+            ["Option<", "Vec<", "::", "[`", "struct"]
+                .iter()
+                .any(|word| explanation.contains(word))
+        });
+        assert_eq!(technical, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_list_says_how_it_is_merged() {
+        let wrong = offenders(|_, schema| {
+            let keys: BTreeSet<&String> =
+                schema.x_kubernetes_list_map_keys.iter().flatten().collect();
+            let items = match &schema.items {
+                Some(JSONSchemaPropsOrArray::Schema(items)) => Some(items.as_ref()),
+                _ => None,
+            };
+            let required: BTreeSet<&String> = items
+                .and_then(|items| items.required.as_ref())
+                .into_iter()
+                .flatten()
+                .collect();
+            let is_right = match schema.x_kubernetes_list_type.as_deref() {
+                // A key that may be absent would make two entries of one.
+                Some("map") => !keys.is_empty() && keys.is_subset(&required),
+                Some("set") => items.is_some_and(|items| is(items, "string")),
+                Some("atomic") => true,
+                _ => false,
+            };
+            is(schema, "array") && !is_right
+        });
+        assert_eq!(wrong, Vec::<String>::new());
+    }
+
+    #[test]
+    fn lists_of_named_things_are_maps() {
+        let maps: Vec<(String, Vec<String>)> = schemas()
+            .into_iter()
+            .filter_map(|(path, schema)| Some((path, schema.x_kubernetes_list_map_keys?)))
+            .collect();
+        let expected = [
+            ("ZadigConnection.status.conditions", vec!["type"]),
+            ("ZadigEnvironment.spec.globalVariables", vec!["key"]),
+            ("ZadigEnvironment.spec.services", vec!["name"]),
+            ("ZadigEnvironment.spec.services[].containers", vec!["name"]),
+            ("ZadigEnvironment.spec.services[].variables", vec!["key"]),
+            (
+                "ZadigEnvironment.spec.services[].workloads",
+                vec!["kind", "name"],
+            ),
+            ("ZadigEnvironment.status.applied", vec!["name"]),
+            ("ZadigEnvironment.status.conditions", vec!["type"]),
+            ("ZadigEnvironment.status.services", vec!["name"]),
+        ];
+        let expected: Vec<(String, Vec<String>)> = expected
+            .into_iter()
+            .map(|(path, keys)| {
+                (
+                    path.to_owned(),
+                    keys.into_iter().map(str::to_owned).collect(),
+                )
+            })
+            .collect();
+        assert_eq!(maps, expected);
+    }
+
+    #[test]
+    fn a_field_is_set_or_absent_and_nothing_else() {
+        // kube makes the status of every kind nullable; nobody writes it by hand.
+        let odd = offenders(|path, schema| {
+            let nullable = schema.nullable == Some(true) && !path.ends_with(".status");
+            let several = schema.any_of.is_some() || schema.one_of.is_some();
+            nullable || several || schema.all_of.is_some()
+        });
+        assert_eq!(odd, Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_rule_has_a_sentence_that_names_what_it_is_about() {
+        let mut count = 0;
+        for (path, schema) in schemas() {
+            for rule in schema.x_kubernetes_validations.into_iter().flatten() {
+                count += 1;
+                let message = rule.message.unwrap_or_default();
+                let field = rule.field_path.unwrap_or_default().replace('.', "");
+                let text = format!("{path}: {}: {message:?}", rule.rule);
+                assert!(message.len() > 20 && !message.contains('\n'), "{text}");
+                assert!(message.contains(&field), "{text}");
+            }
+        }
+        assert!(count > 20, "only {count} rules were found");
+    }
+
+    #[test]
+    fn there_are_no_empty_lists() {
+        let text = documents().unwrap();
+        assert!(!text.contains("[]\n"), "GitOps tools report them as drift");
+    }
+}

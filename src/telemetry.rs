@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics::{describe_gauge, gauge};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -17,6 +17,38 @@ use crate::config::LogFormat;
 pub const LEADER: &str = "zadig_operator_leader";
 /// Always 1; the version is its label.
 pub const BUILD_INFO: &str = "zadig_operator_build_info";
+
+/// What is counted, and what it means.
+const COUNTERS: [(&str, &str); 3] = [
+    (
+        "zadig_operator_reconciles_total",
+        "Reconciles by kind and outcome.",
+    ),
+    (
+        "zadig_operator_actions_total",
+        "Changes sent to Zadig, by what they do.",
+    ),
+    (
+        "zadig_operator_zadig_requests_total",
+        "Calls to Zadig by operation and class of answer.",
+    ),
+];
+
+/// What is measured, in seconds, and what it means.
+const HISTOGRAMS: [(&str, &str); 3] = [
+    (
+        "zadig_operator_reconcile_duration_seconds",
+        "Time of one reconcile, by kind.",
+    ),
+    (
+        "zadig_operator_zadig_request_duration_seconds",
+        "Time of one call to Zadig, by operation, without the wait for its turn.",
+    ),
+    (
+        "zadig_operator_zadig_throttle_seconds",
+        "Time that a call to Zadig waited for its turn.",
+    ),
+];
 
 /// How often old samples of histograms are folded. The exporter's own choice for its listener, which we do not use.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -107,6 +139,12 @@ pub async fn upkeep(handle: PrometheusHandle) {
 fn describe() {
     describe_gauge!(LEADER, "1 while this process leads, else 0.");
     describe_gauge!(BUILD_INFO, "Always 1; the version is its label.");
+    for (name, meaning) in COUNTERS {
+        describe_counter!(name, meaning);
+    }
+    for (name, meaning) in HISTOGRAMS {
+        describe_histogram!(name, Unit::Seconds, meaning);
+    }
     gauge!(LEADER).set(0.0);
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }

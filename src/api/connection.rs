@@ -254,7 +254,7 @@ impl Default for Limits {
     }
 }
 
-/// How often Zadig is looked at. Durations as in Go: `30s`, `15m`, `1h30m`.
+/// How often Zadig is looked at. Durations as in Go, of whole numbers: `30s`, `15m`, `1h30m`.
 // Zadig's times have the resolution of a second (Z§6.3), so looking more often than that tells nothing more.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[schemars(extend("x-kubernetes-validations" = [

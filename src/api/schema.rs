@@ -36,7 +36,8 @@ const LABEL_VALUE: &str = "^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$";
 const OBJECT_ID: &str = "^[0-9a-f]{24}$";
 /// Something after a ':' or '@' that comes after the last '/', hence not the port of the registry.
 const IMAGE: &str = "^\\\\S+[:@][^/:@\\\\s]+$";
-const GO_DURATION: &str = "^([0-9]{1,6}([.][0-9]{1,3})?(h|m|s|ms))+$";
+/// Whole numbers only, as the operator reads them; few enough digits that no sum leaves the range of a duration.
+const DURATION: &str = "^([0-9]{1,6}(h|m|s|ms))+$";
 
 /// A rule whose failure is shown at `field`, relative to the struct that carries the rule.
 pub(super) fn rule(field: &str, expression: &str, message: &str) -> Rule {
@@ -156,12 +157,12 @@ pub(super) fn image(field: &str) -> Rule {
     )
 }
 
-/// `field` has the form of a Go duration.
+/// `field` is a duration in Go's form, of whole numbers.
 pub(super) fn duration(field: &str) -> Rule {
     matches(
         field,
-        GO_DURATION,
-        "must be a duration with units h, m, s or ms, such as 30s or 1h30m",
+        DURATION,
+        "must be a duration of whole numbers with the units h, m, s or ms, such as 30s or 1h30m",
     )
 }
 
@@ -170,7 +171,7 @@ pub(super) fn duration_between(field: &str, least: &str, most: &str, why: &str) 
     rule(
         field,
         &format!(
-            "!self.{field}.matches('{GO_DURATION}') || (duration(self.{field}) >= duration('{least}') \
+            "!self.{field}.matches('{DURATION}') || (duration(self.{field}) >= duration('{least}') \
              && duration(self.{field}) <= duration('{most}'))"
         ),
         &format!("{field} must be between {least} and {most}: {why}"),

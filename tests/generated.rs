@@ -1,0 +1,63 @@
+//! What is generated equals what the code says: `crds/`.
+//!
+//! `cargo xtask generate` writes the files; here a stale one fails with what is different.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use similar::TextDiff;
+use zadig_operator::crds;
+
+#[test]
+fn the_definitions_in_crds_are_those_of_the_types() {
+    let wanted: BTreeMap<String, String> = crds::files()
+        .unwrap()
+        .into_iter()
+        .map(|file| (file.name, file.text))
+        .collect();
+    let found: BTreeMap<String, String> = fs::read_dir(Path::new("crds"))
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let name = entry.file_name().into_string().unwrap();
+            (name, fs::read_to_string(entry.path()).unwrap())
+        })
+        .filter(|(name, _)| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|kind| kind == "yaml")
+        })
+        .collect();
+    assert!(
+        wanted == found,
+        "crds/ is stale; run `cargo xtask generate`\n{}",
+        difference(&found, &wanted)
+    );
+}
+
+fn difference(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> String {
+    let names: BTreeSet<&String> = found.keys().chain(wanted.keys()).collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let text = |files: &BTreeMap<String, String>| files.get(name).cloned();
+            TextDiff::from_lines(
+                text(found).unwrap_or_default(),
+                text(wanted).unwrap_or_default(),
+            )
+            .unified_diff()
+            .header(&format!("crds/{name}"), "what the types say")
+            .to_string()
+        })
+        .collect()
+}
+
+#[test]
+fn a_stale_file_is_shown_line_by_line() {
+    let file = |text: &str| BTreeMap::from([("a.yaml".to_owned(), text.to_owned())]);
+    assert_eq!(
+        difference(&file("a: 1\nb: 2\n"), &file("a: 1\nb: 3\n")),
+        "--- crds/a.yaml\n+++ what the types say\n@@ -1,2 +1,2 @@\n a: 1\n-b: 2\n+b: 3\n"
+    );
+}
