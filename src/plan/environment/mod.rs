@@ -15,6 +15,8 @@ pub mod variables;
 mod fixture;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod z14;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
