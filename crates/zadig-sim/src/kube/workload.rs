@@ -16,6 +16,7 @@ const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 #[derive(Debug, Clone)]
 pub(crate) struct Pod {
     pub(crate) name: String,
+    pub(crate) uid: String,
     /// Which template it was made from.
     pub(crate) hash: String,
     pub(crate) template: Arc<Value>,
@@ -147,6 +148,7 @@ impl Maker<'_, '_> {
             .any(|place| self.template["metadata"][place]["sidecar.istio.io/inject"] == "false");
         Pod {
             name,
+            uid: self.cx.uid(),
             hash: self.hash.to_owned(),
             template: Arc::clone(&self.template),
             created: self.cx.now,

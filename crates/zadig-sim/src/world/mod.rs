@@ -1,9 +1,10 @@
 //! The state of a Zadig with its clusters, and the passing of time in it.
 //!
 //! Background work is an event with a time; a virtual and a real clock run the same events. What routes do to environments is in
-//! `environment`, what the state looks like from outside in `view`.
+//! `environment`, what Zadig shows of the clusters in `view`, the whole state in `snapshot`.
 
 pub(crate) mod environment;
+mod snapshot;
 pub(crate) mod view;
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What the state looks like from outside: service status, live details, the snapshot.
+//! What Zadig shows of its clusters: the status of a service, and the live look at it.
 
 use serde_json::{Value, json};
 
@@ -173,65 +173,6 @@ impl World {
                 })
             })
             .collect()
-    }
-
-    /// The whole state, without the content of Secrets.
-    pub(crate) fn snapshot(&self) -> Value {
-        let environments: Vec<Value> = self
-            .environments
-            .values()
-            .map(|environment| {
-                let services: Vec<Value> = environment
-                    .services
-                    .iter()
-                    .map(|service| {
-                        json!({
-                            "name": service.name,
-                            "status": self.service_status(environment, service),
-                            "images": service.images,
-                            "replicas": service.replicas,
-                            "variables": service.variables,
-                        })
-                    })
-                    .collect();
-                json!({
-                    "project": environment.project,
-                    "env_key": environment.key,
-                    "status": environment.status,
-                    "cluster_id": environment.cluster_id,
-                    "namespace": environment.namespace,
-                    "registry_id": environment.registry_id,
-                    "global_variables": environment.globals,
-                    "services": services,
-                })
-            })
-            .collect();
-        let mut namespaces = Vec::new();
-        for (id, kube) in &self.clusters {
-            for (name, namespace) in &kube.namespaces {
-                let workloads: Vec<Value> = kube
-                    .workloads(name)
-                    .map(|(kind, name, object)| {
-                        json!({
-                            "kind": kind,
-                            "name": name,
-                            "generation": object.generation,
-                            "replicas": object.replicas(),
-                            "ready": ready_count(object, self.now()),
-                            "images": images(object),
-                        })
-                    })
-                    .collect();
-                namespaces.push(json!({
-                    "cluster_id": id,
-                    "name": name,
-                    "phase": if namespace.terminating { "Terminating" } else { "Active" },
-                    "labels": namespace.labels,
-                    "workloads": workloads,
-                }));
-            }
-        }
-        json!({ "environments": environments, "namespaces": namespaces })
     }
 }
 
