@@ -10,7 +10,8 @@ use kube::{Api, Client, Resource};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::digest::DigestKey;
-use super::environment::Locals;
+use super::driver::Locals;
+use super::environment::Local;
 use super::zadig::{ConnectionKey, Hub};
 use crate::api::condition::Reason;
 use crate::api::connection::ZadigConnection;
@@ -29,7 +30,7 @@ pub(super) struct Context {
     pub(super) hub: Hub,
     pub(super) digests: DigestKey,
     pub(super) recorder: Recorder,
-    pub(super) locals: Locals,
+    pub(super) locals: Locals<Local>,
     /// Asks for a reconcile of an environment.
     pub(super) wake_environment: UnboundedSender<ObjectRef<ZadigEnvironment>>,
     /// Asks for a reconcile of a connection.

@@ -12,7 +12,7 @@ use crate::plan::environment::memory::Memory;
 const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
 /// What is remembered of one object.
-pub(super) struct Local {
+pub(in crate::controller) struct Local {
     /// The remembered part of its status. Taken from the status once; afterwards this is newer than any copy of the object
     /// that a watch may still hold.
     pub(super) memory: Memory,

@@ -5,32 +5,31 @@ mod local;
 mod observe;
 mod status;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::ResourceExt;
 use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
-use kube::{Api, Resource, ResourceExt};
-use serde_json::json;
 use tokio::time::Instant;
 
-use self::local::Local;
+pub(in crate::controller) use self::local::Local;
 use self::observe::Looker;
-use self::status::{Facts, Outcome};
+use self::status::Facts;
 use super::context::Context;
 use super::desired;
-use super::zadig::{ConnectionKey, Link, Zadig, identity, lock};
-use crate::api::condition::{ConditionStatus, ConditionType, Reason};
+use super::driver::{self, Managed};
+use super::outcome::Outcome;
+use super::zadig::{ConnectionKey, Link, Zadig, identity};
+use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::{
     Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
+    ZadigEnvironmentStatus,
 };
-use crate::api::{
-    DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION, RECONCILE_ANNOTATION,
-};
+use crate::api::{DELETION_ANNOTATION, FINALIZER, OWNERSHIP_ANNOTATION, RECONCILE_ANNOTATION};
 use crate::error::{Error, Retry};
 use crate::plan::access::Verdict;
 use crate::plan::claim::{Claim, rival};
@@ -45,29 +44,20 @@ use crate::plan::{Blocked, Plan};
 const OUTAGE_GRACE: Duration = Duration::from_mins(5);
 /// How old a list may be while Zadig works on an environment: all who wait share two calls a second.
 const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
-/// Longest delay after failures in a row.
-const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 /// Delay after a failure that only a person, or time, can mend. A 403 can be transient (Z§1.2).
 const SLOW_RETRY: Duration = Duration::from_mins(2);
 /// How often a blocked object is looked at without a reason.
 const BLOCKED_RETRY: Duration = Duration::from_mins(2);
 
-/// What this process remembers, by uid.
-#[derive(Default)]
-pub(super) struct Locals(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Local>>>>);
+impl Managed for ZadigEnvironment {
+    type Status = ZadigEnvironmentStatus;
 
-impl Locals {
-    fn of(&self, uid: &str) -> Arc<tokio::sync::Mutex<Local>> {
-        let mut locals = lock(&self.0);
-        let local = locals
-            .entry(uid.to_owned())
-            .or_insert_with(|| Arc::new(tokio::sync::Mutex::new(Local::new())));
-        Arc::clone(local)
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
     }
 
-    /// Forgets objects that are gone.
-    pub(super) fn keep(&self, uids: &BTreeSet<String>) {
-        lock(&self.0).retain(|uid, _| uids.contains(uid));
+    fn conditions(status: &Self::Status) -> &[Condition] {
+        &status.conditions
     }
 }
 
@@ -102,7 +92,7 @@ pub(super) async fn reconcile(
     let Some(uid) = object.uid() else {
         return Ok(Requeue::await_change());
     };
-    let local = ctx.locals.of(&uid);
+    let local = ctx.locals.of(&uid, Local::new);
     let mut local = local.lock().await;
     let started = Instant::now();
     let step = attempt(&object, &ctx, &mut local).await;
@@ -130,7 +120,7 @@ async fn finish(
     let now = Timestamp::now();
     let (outcome, told, after) = match step {
         Ok(Step::Quiet(after)) => {
-            return Ok(("quiet", Requeue::requeue(jittered(after))));
+            return Ok(("quiet", Requeue::requeue(driver::jittered(after))));
         }
         Ok(Step::Released(how)) => {
             tracing::info!(how, "released");
@@ -149,7 +139,7 @@ async fn finish(
             local.failures = local.failures.saturating_add(1);
             local.settled = false;
             let after = match error.retry() {
-                Retry::Backoff => backoff(local.failures),
+                Retry::Backoff => driver::backoff(local.failures),
                 Retry::After(after) => after,
                 Retry::Slowly => SLOW_RETRY,
             };
@@ -164,7 +154,7 @@ async fn finish(
                 let young = Duration::try_from(now.duration_since(since))
                     .is_ok_and(|age| age < OUTAGE_GRACE);
                 if young && is_ready(object) {
-                    return Ok(("outage", Requeue::requeue(jittered(after))));
+                    return Ok(("outage", Requeue::requeue(driver::jittered(after))));
                 }
             }
             if matches!(error.retry(), Retry::After(_)) && error.reason() == Reason::KubernetesError
@@ -187,7 +177,7 @@ async fn finish(
         Outcome::Failing(..) => "error",
     };
     write_status(object, ctx, local, &outcome, told, now).await?;
-    Ok((word, Requeue::requeue(jittered(after))))
+    Ok((word, Requeue::requeue(driver::jittered(after))))
 }
 
 /// Writes the status if it differs, and an event if the reason does.
@@ -227,64 +217,7 @@ async fn write_status(
                 .map(String::as_str),
         },
     );
-    if old != Some(&new) {
-        let api = api(object, ctx);
-        let patch = json!({
-            "apiVersion": ZadigEnvironment::api_version(&()),
-            "kind": ZadigEnvironment::kind(&()),
-            "status": new,
-        });
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        match api
-            .patch_status(&object.name_any(), &params, &Patch::Apply(&patch))
-            .await
-        {
-            Ok(_) => {}
-            // Gone meanwhile: nobody is left to tell.
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
-            Err(error) => return Err(Error::kubernetes("write the status")(error)),
-        }
-    }
-    let ready = new
-        .conditions
-        .iter()
-        .find(|condition| condition.type_ == ConditionType::Ready);
-    let Some(ready) = ready else { return Ok(()) };
-    let uid = object.uid().unwrap_or_default();
-    let before = lock(&ctx.told).insert(uid, ready.reason).or_else(|| {
-        let conditions = &old?.conditions;
-        Some(
-            conditions
-                .iter()
-                .find(|c| c.type_ == ConditionType::Ready)?
-                .reason,
-        )
-    });
-    if before != Some(ready.reason) {
-        let bad = matches!(
-            outcome,
-            Outcome::Stalled(..) | Outcome::Failing(..) | Outcome::Unhealthy(..)
-        );
-        let type_ = if bad {
-            EventType::Warning
-        } else {
-            EventType::Normal
-        };
-        tracing::info!(
-            reason = ready.reason.as_str(),
-            message = ready.message,
-            "changed"
-        );
-        ctx.event(
-            object,
-            type_,
-            ready.reason.as_str(),
-            "Reconcile",
-            &ready.message,
-        )
-        .await;
-    }
-    Ok(())
+    driver::write_status(object, ctx, &new, outcome).await
 }
 
 /// One attempt: it never loops back, the next one observes afresh.
@@ -755,7 +688,7 @@ async fn carry_out(
     let claimed_before = local.record.is_some();
     for action in actions {
         if let Action::RecordOwnership(ownership) = &action {
-            record_ownership(object, ctx, ownership).await?;
+            driver::claim(object, ctx, ownership).await?;
             local.record = Some(ownership.clone());
             local.memory.sent(&action, environment, Timestamp::now());
             local.settled = false;
@@ -845,68 +778,8 @@ async fn refused_create(
             return Ok(());
         }
     }
-    let api = api(object, ctx);
-    let current = api
-        .get(&object.name_any())
-        .await
-        .map_err(Error::kubernetes(
-            "read the object before its claim is taken back",
-        ))?;
-    let finalizers: Vec<&String> = current
-        .finalizers()
-        .iter()
-        .filter(|name| *name != FINALIZER)
-        .collect();
-    let patch = json!({"metadata": {
-        "resourceVersion": current.metadata.resource_version,
-        "annotations": {OWNERSHIP_ANNOTATION: null},
-        "finalizers": finalizers,
-    }});
-    patch_metadata(&api, object, &patch, "take the claim back").await?;
+    driver::disclaim(object, ctx).await?;
     local.record = None;
-    Ok(())
-}
-
-/// Annotation and finalizer in one patch, on the very version of the object that was read.
-async fn record_ownership(
-    object: &ZadigEnvironment,
-    ctx: &Context,
-    ownership: &Ownership,
-) -> Result<(), Error> {
-    let api = api(object, ctx);
-    let current = api
-        .get(&object.name_any())
-        .await
-        .map_err(Error::kubernetes("read the object before it is claimed"))?;
-    let mut finalizers = current.finalizers().to_vec();
-    if current.metadata.deletion_timestamp.is_none()
-        && !finalizers.iter().any(|name| name == FINALIZER)
-    {
-        finalizers.push(FINALIZER.to_owned());
-    }
-    let text = serde_json::to_string(ownership).unwrap_or_default();
-    let patch = json!({"metadata": {
-        "uid": object.metadata.uid,
-        "resourceVersion": current.metadata.resource_version,
-        "annotations": {OWNERSHIP_ANNOTATION: text},
-        "finalizers": finalizers,
-    }});
-    patch_metadata(&api, object, &patch, "record the ownership").await
-}
-
-async fn patch_metadata(
-    api: &Api<ZadigEnvironment>,
-    object: &ZadigEnvironment,
-    patch: &serde_json::Value,
-    operation: &'static str,
-) -> Result<(), Error> {
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    api.patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))
-        .await
-        .map_err(Error::kubernetes(operation))?;
     Ok(())
 }
 
@@ -916,30 +789,7 @@ async fn release(
     ctx: &Context,
     how: &'static str,
 ) -> Result<Step, Error> {
-    let api = api(object, ctx);
-    let current = match api.get_metadata_opt(&object.name_any()).await {
-        Ok(Some(current)) => current,
-        Ok(None) => return Ok(Step::Released(how)),
-        Err(error) => {
-            return Err(Error::kubernetes("read the object before it is released")(
-                error,
-            ));
-        }
-    };
-    let finalizers: Vec<&String> = current
-        .finalizers()
-        .iter()
-        .filter(|name| *name != FINALIZER)
-        .collect();
-    let patch = json!({"metadata": {
-        "resourceVersion": current.metadata.resource_version,
-        "finalizers": finalizers,
-    }});
-    match patch_metadata(&api, object, &patch, "release the object").await {
-        Err(Error::Kubernetes { source, .. }) if matches!(source.as_ref(), kube::Error::Api(status) if status.code == 404) =>
-            {}
-        other => other?,
-    }
+    driver::release(object, ctx).await?;
     let ConnectionKey { namespace, name } = Context::connection_key(object);
     let _ = ctx
         .wake_connection
@@ -985,7 +835,7 @@ fn settle(
     } = health(environment, detail);
     told.services = Some((services, ready, environment.services.len()));
     local.settled = true;
-    local.next_look = Instant::now() + jittered(deep_interval(zadig, ctx, object, local));
+    local.next_look = Instant::now() + driver::jittered(deep_interval(zadig, ctx, object, local));
     let quiet_until_next_look = zadig.intervals.deep;
     if !blocked.is_empty() {
         // What was looked up by name may appear without anything in the environment moving.
@@ -1020,7 +870,7 @@ fn settle(
         local.settled = false;
         return Step::Quiet(Duration::from_secs(5));
     }
-    local.next_look = Instant::now() + jittered(Duration::from_mins(1));
+    local.next_look = Instant::now() + driver::jittered(Duration::from_mins(1));
     Step::Tell {
         outcome: Outcome::Unhealthy(trouble.reason(), message),
         told,
@@ -1097,19 +947,4 @@ fn was_ready_lately(object: &ZadigEnvironment, now: Timestamp) -> bool {
                     || Duration::try_from(now.duration_since(condition.last_transition_time.0))
                         .is_ok_and(|age| age < LATELY))
         })
-}
-
-fn api(object: &ZadigEnvironment, ctx: &Context) -> Api<ZadigEnvironment> {
-    Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default())
-}
-
-/// Growing, jittered delay after `failures` in a row: 1 s, 2 s, 4 s … 5 min.
-fn backoff(failures: u32) -> Duration {
-    let exponent = failures.saturating_sub(1).min(16);
-    jittered(Duration::from_secs(1 << exponent).min(LONGEST_BACKOFF))
-}
-
-/// The duration, up to a tenth shorter: objects never all wake together.
-fn jittered(duration: Duration) -> Duration {
-    duration.mul_f64(1.0 - fastrand::f64() / 10.0)
 }

@@ -1,0 +1,231 @@
+//! What the drivers of all kinds have in common: the claim on an object and its end, its status and events, and delays.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::api::{Patch, PatchParams};
+use kube::core::NamespaceResourceScope;
+use kube::runtime::events::EventType;
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use super::context::Context;
+use super::outcome::Outcome;
+use super::zadig::lock;
+use crate::api::condition::{Condition, ConditionType};
+use crate::api::environment::Ownership;
+use crate::api::{FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
+use crate::error::Error;
+
+/// Longest delay after failures in a row.
+const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
+
+/// A kind that stands for something in Zadig.
+pub(super) trait Managed:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+    /// What is reported of it.
+    type Status: PartialEq + Serialize + Sync;
+
+    /// What was last reported.
+    fn status(&self) -> Option<&Self::Status>;
+
+    /// The conditions within a status.
+    fn conditions(status: &Self::Status) -> &[Condition];
+}
+
+/// What this process remembers of each object of a kind, by uid.
+pub(super) struct Locals<L>(Mutex<HashMap<String, Arc<tokio::sync::Mutex<L>>>>);
+
+impl<L> Default for Locals<L> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<L> Locals<L> {
+    /// The memory of one object, `new` at the first call.
+    pub(super) fn of(&self, uid: &str, new: impl FnOnce() -> L) -> Arc<tokio::sync::Mutex<L>> {
+        let mut locals = lock(&self.0);
+        let local = locals
+            .entry(uid.to_owned())
+            .or_insert_with(|| Arc::new(tokio::sync::Mutex::new(new())));
+        Arc::clone(local)
+    }
+
+    /// Forgets objects that are gone.
+    pub(super) fn keep(&self, uids: &BTreeSet<String>) {
+        lock(&self.0).retain(|uid, _| uids.contains(uid));
+    }
+}
+
+/// Stores whose object it is: annotation and finalizer in one patch, on the very version that was read.
+pub(super) async fn claim<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    ownership: &Ownership,
+) -> Result<(), Error> {
+    let current = api(object, ctx)
+        .get_metadata(&object.name_any())
+        .await
+        .map_err(Error::kubernetes("read the object before it is claimed"))?;
+    let mut finalizers = current.finalizers().to_vec();
+    if current.metadata.deletion_timestamp.is_none()
+        && !finalizers.iter().any(|name| name == FINALIZER)
+    {
+        finalizers.push(FINALIZER.to_owned());
+    }
+    let text = serde_json::to_string(ownership).unwrap_or_default();
+    let patch = json!({"metadata": {
+        "uid": object.meta().uid,
+        "resourceVersion": current.metadata.resource_version,
+        "annotations": {OWNERSHIP_ANNOTATION: text},
+        "finalizers": finalizers,
+    }});
+    patch_metadata(object, ctx, &patch, "record the ownership").await
+}
+
+/// Takes the claim back: nothing came of it.
+pub(super) async fn disclaim<K: Managed>(object: &K, ctx: &Context) -> Result<(), Error> {
+    let current = api(object, ctx)
+        .get_metadata(&object.name_any())
+        .await
+        .map_err(Error::kubernetes(
+            "read the object before its claim is taken back",
+        ))?;
+    let patch = json!({"metadata": {
+        "resourceVersion": current.metadata.resource_version,
+        "annotations": {OWNERSHIP_ANNOTATION: null},
+        "finalizers": others(current.finalizers()),
+    }});
+    patch_metadata(object, ctx, &patch, "take the claim back").await
+}
+
+/// Removes the finalizer; an object that is gone already is as good.
+pub(super) async fn release<K: Managed>(object: &K, ctx: &Context) -> Result<(), Error> {
+    let current = match api(object, ctx).get_metadata_opt(&object.name_any()).await {
+        Ok(Some(current)) => current,
+        Ok(None) => return Ok(()),
+        Err(error) => {
+            return Err(Error::kubernetes("read the object before it is released")(
+                error,
+            ));
+        }
+    };
+    let patch = json!({"metadata": {
+        "resourceVersion": current.metadata.resource_version,
+        "finalizers": others(current.finalizers()),
+    }});
+    match patch_metadata(object, ctx, &patch, "release the object").await {
+        Err(Error::Kubernetes { source, .. }) if is_gone(&source) => Ok(()),
+        other => other,
+    }
+}
+
+fn others(finalizers: &[String]) -> Vec<&String> {
+    finalizers
+        .iter()
+        .filter(|name| *name != FINALIZER)
+        .collect()
+}
+
+async fn patch_metadata<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    patch: &serde_json::Value,
+    operation: &'static str,
+) -> Result<(), Error> {
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    api(object, ctx)
+        .patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))
+        .await
+        .map_err(Error::kubernetes(operation))?;
+    Ok(())
+}
+
+/// Writes the status if it differs, and an event if the reason of its Ready condition does.
+pub(super) async fn write_status<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    new: &K::Status,
+    outcome: &Outcome,
+) -> Result<(), Error> {
+    let old = object.status();
+    if old != Some(new) {
+        let patch = json!({
+            "apiVersion": K::api_version(&()),
+            "kind": K::kind(&()),
+            "status": new,
+        });
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        match api(object, ctx)
+            .patch_status(&object.name_any(), &params, &Patch::Apply(&patch))
+            .await
+        {
+            Ok(_) => {}
+            // Gone meanwhile: nobody is left to tell.
+            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) => return Err(Error::kubernetes("write the status")(error)),
+        }
+    }
+    let Some(ready) = ready(K::conditions(new)) else {
+        return Ok(());
+    };
+    let uid = object.uid().unwrap_or_default();
+    let before = lock(&ctx.told)
+        .insert(uid, ready.reason)
+        .or_else(|| Some(self::ready(K::conditions(old?))?.reason));
+    if before == Some(ready.reason) {
+        return Ok(());
+    }
+    let type_ = match outcome {
+        Outcome::Stalled(..) | Outcome::Failing(..) | Outcome::Unhealthy(..) => EventType::Warning,
+        Outcome::Ready | Outcome::Progressing(_) | Outcome::Working(..) | Outcome::Resting(..) => {
+            EventType::Normal
+        }
+    };
+    let reason = ready.reason.as_str();
+    tracing::info!(reason, message = ready.message, "changed");
+    ctx.event(object, type_, reason, "Reconcile", &ready.message)
+        .await;
+    Ok(())
+}
+
+/// The Ready condition.
+pub(super) fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == ConditionType::Ready)
+}
+
+fn is_gone(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 404)
+}
+
+fn api<K: Managed>(object: &K, ctx: &Context) -> Api<K> {
+    Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+/// Growing, jittered delay after `failures` in a row: 1 s, 2 s, 4 s … 5 min.
+pub(super) fn backoff(failures: u32) -> Duration {
+    let exponent = failures.saturating_sub(1).min(16);
+    jittered(Duration::from_secs(1 << exponent).min(LONGEST_BACKOFF))
+}
+
+/// The duration, up to a tenth shorter: objects never all wake together.
+pub(super) fn jittered(duration: Duration) -> Duration {
+    duration.mul_f64(1.0 - fastrand::f64() / 10.0)
+}
