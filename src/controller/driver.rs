@@ -5,22 +5,29 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
+use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::context::Context;
 use super::outcome::Outcome;
 use super::zadig::lock;
-use crate::api::condition::{Condition, ConditionType};
+use crate::api::condition::{Condition, ConditionType, Reason};
 use crate::api::environment::Ownership;
 use crate::api::{FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
-use crate::error::Error;
+use crate::error::{Error, Retry};
 
+/// How long an outage of Zadig is told on the connection alone before its objects say so too.
+const OUTAGE_GRACE: Duration = Duration::from_mins(5);
+/// Delay after a failure that only a person, or time, can mend. A 403 can be transient (Z§1.2).
+const SLOW_RETRY: Duration = Duration::from_mins(2);
 /// Longest delay after failures in a row.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
@@ -67,6 +74,73 @@ impl<L> Locals<L> {
     pub(super) fn keep(&self, uids: &BTreeSet<String>) {
         lock(&self.0).retain(|uid, _| uids.contains(uid));
     }
+}
+
+/// Failed attempts of one object in a row.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    count: u32,
+    outage_since: Option<Timestamp>,
+}
+
+/// What comes of a failed attempt.
+pub(super) enum Judgement {
+    /// Nothing is told; the word is for the metrics.
+    Keep(&'static str, Duration),
+    /// This is told, and the next attempt is due after this time.
+    Tell(Outcome, Duration),
+}
+
+impl Failures {
+    /// Counts a failure and decides what is told of it.
+    ///
+    /// An outage of Zadig is told on the connection; an object that was Ready says nothing of it for a while, as thousands of
+    /// equal messages help nobody (design §4).
+    pub(super) fn judge(&mut self, error: &Error, was_ready: bool, now: Timestamp) -> Judgement {
+        self.count = self.count.saturating_add(1);
+        let after = match error.retry() {
+            Retry::Backoff => backoff(self.count),
+            Retry::After(after) => after,
+            Retry::Slowly => SLOW_RETRY,
+        };
+        tracing::warn!(
+            reason = error.reason().as_str(),
+            error = error.chain(),
+            retry_in_s = after.as_secs(),
+            "reconcile failed"
+        );
+        if error.is_outage() {
+            let since = *self.outage_since.get_or_insert(now);
+            let young =
+                Duration::try_from(now.duration_since(since)).is_ok_and(|age| age < OUTAGE_GRACE);
+            if young && was_ready {
+                return Judgement::Keep("outage", jittered(after));
+            }
+        }
+        let told = match error.retry() {
+            Retry::After(_) if error.reason() == Reason::KubernetesError => {
+                return Judgement::Keep("conflict", after);
+            }
+            Retry::Slowly => Outcome::Stalled(error.reason(), error.chain()),
+            Retry::Backoff | Retry::After(_) => Outcome::Failing(error.reason(), error.chain()),
+        };
+        Judgement::Tell(told, after)
+    }
+}
+
+/// Counts a reconcile and its time.
+pub(super) fn count<K: Managed>(_: &K, outcome: &'static str, started: Instant) {
+    let kind = K::kind(&());
+    metrics::counter!("zadig_operator_reconciles_total", "kind" => kind.clone(), "outcome" => outcome)
+        .increment(1);
+    metrics::histogram!("zadig_operator_reconcile_duration_seconds", "kind" => kind)
+        .record(started.elapsed().as_secs_f64());
+}
+
+/// When a reconcile is tried again whose outcome could not be told; everything else it judges by itself.
+pub(super) fn after_error<K: Managed>(_: Arc<K>, error: &Error, _: Arc<Context>) -> Requeue {
+    tracing::debug!(error = error.chain(), "the status could not be written");
+    Requeue::requeue(Duration::from_secs(1))
 }
 
 /// Stores whose object it is: annotation and finalizer in one patch, on the very version that was read.

@@ -6,6 +6,7 @@ mod desired;
 mod digest;
 mod driver;
 mod environment;
+mod link;
 mod metrics;
 mod outcome;
 mod rendered;
@@ -118,7 +119,7 @@ pub async fn run(
 
     let environments_done = applier(
         |object, ctx| Box::pin(environment::reconcile(object, ctx)),
-        environment::after_error,
+        driver::after_error,
         Arc::clone(&ctx),
         environments,
         environment_queue,

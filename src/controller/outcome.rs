@@ -28,6 +28,20 @@ pub(super) enum Outcome {
     Failing(Reason, String),
 }
 
+impl Outcome {
+    /// The outcome's word in metrics; a closed set.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Progressing(_) | Self::Working(..) => "working",
+            Self::Unhealthy(..) => "unhealthy",
+            Self::Resting(..) => "resting",
+            Self::Stalled(..) => "stalled",
+            Self::Failing(..) => "error",
+        }
+    }
+}
+
 /// A time as Kubernetes writes it: whole seconds.
 pub(super) fn time(at: Timestamp) -> Time {
     Time(Timestamp::from_second(at.as_second()).unwrap_or(at))

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::api::environment::Ownership;
+use crate::controller::driver::Failures;
 use crate::plan::environment::memory::Memory;
 
 /// How long a repaired difference counts towards "does not converge".
@@ -33,9 +34,7 @@ pub(in crate::controller) struct Local {
     /// The last plan was blocked: what was looked up by name is looked up again.
     pub(super) blocked: bool,
     /// Failed attempts in a row.
-    pub(super) failures: u32,
-    /// Since when Zadig cannot be reached.
-    pub(super) outage_since: Option<Timestamp>,
+    pub(super) failures: Failures,
     /// When the environment was first missed in a list.
     pub(super) absent_since: Option<Instant>,
     /// Lists must be younger than this: the moment of our last write.
@@ -62,8 +61,7 @@ impl Local {
             next_look: Instant::now(),
             calls_per_look: 3,
             blocked: false,
-            failures: 0,
-            outage_since: None,
+            failures: Failures::default(),
             absent_since: None,
             wrote: None,
             wrote_at: None,

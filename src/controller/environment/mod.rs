@@ -21,16 +21,17 @@ use self::observe::Looker;
 use self::status::Facts;
 use super::context::Context;
 use super::desired;
-use super::driver::{self, Managed};
+use super::driver::{self, Failures, Judgement, Managed};
+use super::link::{Unlinked, link};
 use super::outcome::Outcome;
-use super::zadig::{ConnectionKey, Link, Zadig, identity};
+use super::zadig::{ConnectionKey, Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::{
     Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
     ZadigEnvironmentStatus,
 };
 use crate::api::{DELETION_ANNOTATION, FINALIZER, OWNERSHIP_ANNOTATION, RECONCILE_ANNOTATION};
-use crate::error::{Error, Retry};
+use crate::error::Error;
 use crate::plan::access::Verdict;
 use crate::plan::claim::{Claim, rival};
 use crate::plan::environment::health::{self, Health, Trouble, health};
@@ -40,12 +41,8 @@ use crate::plan::environment::{
 };
 use crate::plan::{Blocked, Plan};
 
-/// How long an outage of Zadig is told on the connection alone before its objects say so too.
-const OUTAGE_GRACE: Duration = Duration::from_mins(5);
 /// How old a list may be while Zadig works on an environment: all who wait share two calls a second.
 const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
-/// Delay after a failure that only a person, or time, can mend. A 403 can be transient (Z§1.2).
-const SLOW_RETRY: Duration = Duration::from_mins(2);
 /// How often a blocked object is looked at without a reason.
 const BLOCKED_RETRY: Duration = Duration::from_mins(2);
 
@@ -97,17 +94,8 @@ pub(super) async fn reconcile(
     let started = Instant::now();
     let step = attempt(&object, &ctx, &mut local).await;
     let (word, requeue) = finish(&object, &ctx, &mut local, step).await?;
-    metrics::counter!("zadig_operator_reconciles_total", "kind" => "ZadigEnvironment", "outcome" => word)
-        .increment(1);
-    metrics::histogram!("zadig_operator_reconcile_duration_seconds", "kind" => "ZadigEnvironment")
-        .record(started.elapsed().as_secs_f64());
+    driver::count(&*object, word, started);
     Ok(requeue)
-}
-
-/// When a failed reconcile is tried again; the failures are counted and told by [`reconcile`] itself.
-pub(super) fn after_error(_: Arc<ZadigEnvironment>, error: &Error, _: Arc<Context>) -> Requeue {
-    tracing::debug!(error = error.chain(), "the status could not be written");
-    Requeue::requeue(Duration::from_secs(1))
 }
 
 /// Tells the outcome: status, events, log, and when to look again.
@@ -131,53 +119,19 @@ async fn finish(
             told,
             after,
         }) => {
-            local.failures = 0;
-            local.outage_since = None;
+            local.failures = Failures::default();
             (outcome, told, after)
         }
         Err(error) => {
-            local.failures = local.failures.saturating_add(1);
             local.settled = false;
-            let after = match error.retry() {
-                Retry::Backoff => driver::backoff(local.failures),
-                Retry::After(after) => after,
-                Retry::Slowly => SLOW_RETRY,
-            };
-            tracing::warn!(
-                reason = error.reason().as_str(),
-                error = error.chain(),
-                retry_in_s = after.as_secs(),
-                "reconcile failed"
-            );
-            if error.is_outage() {
-                let since = *local.outage_since.get_or_insert(now);
-                let young = Duration::try_from(now.duration_since(since))
-                    .is_ok_and(|age| age < OUTAGE_GRACE);
-                if young && is_ready(object) {
-                    return Ok(("outage", Requeue::requeue(driver::jittered(after))));
-                }
+            match local.failures.judge(&error, is_ready(object), now) {
+                Judgement::Keep(word, after) => return Ok((word, Requeue::requeue(after))),
+                Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
             }
-            if matches!(error.retry(), Retry::After(_)) && error.reason() == Reason::KubernetesError
-            {
-                return Ok(("conflict", Requeue::requeue(after)));
-            }
-            let outcome = match error.retry() {
-                Retry::Slowly => Outcome::Stalled(error.reason(), error.chain()),
-                Retry::Backoff | Retry::After(_) => Outcome::Failing(error.reason(), error.chain()),
-            };
-            (outcome, Told::default(), after)
         }
     };
-    let word = match &outcome {
-        Outcome::Ready => "ready",
-        Outcome::Progressing(_) | Outcome::Working(..) => "working",
-        Outcome::Unhealthy(..) => "unhealthy",
-        Outcome::Resting(..) => "resting",
-        Outcome::Stalled(..) => "stalled",
-        Outcome::Failing(..) => "error",
-    };
     write_status(object, ctx, local, &outcome, told, now).await?;
-    Ok((word, Requeue::requeue(driver::jittered(after))))
+    Ok((outcome.word(), Requeue::requeue(driver::jittered(after))))
 }
 
 /// Writes the status if it differs, and an event if the reason does.
@@ -251,7 +205,14 @@ async fn attempt(
     }
     let zadig = match link(object, ctx, deleting).await? {
         Ok(zadig) => zadig,
-        Err(step) => return Ok(*step),
+        Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
+        Err(Unlinked::Tell(outcome)) => {
+            return Ok(Step::Tell {
+                outcome,
+                told: Told::default(),
+                after: BLOCKED_RETRY,
+            });
+        }
     };
     let key = EnvKey {
         project: object.spec.project_key.clone(),
@@ -460,90 +421,6 @@ fn deletion_policy(object: &ZadigEnvironment, record: Option<&Ownership>) -> Opt
         record
             .filter(|record| record.state == OwnershipState::Adopted)
             .map(|_| Deletion::Orphan)
-    })
-}
-
-/// The Zadig behind the object's connection, or what to tell while there is none.
-async fn link(
-    object: &ZadigEnvironment,
-    ctx: &Context,
-    deleting: bool,
-) -> Result<Result<Arc<Zadig>, Box<Step>>, Error> {
-    let key = Context::connection_key(object);
-    let tell = |outcome, after| {
-        Err(Box::new(Step::Tell {
-            outcome,
-            told: Told::default(),
-            after,
-        }))
-    };
-    let unknown = format!(
-        "spec.connectionRef: there is no ZadigConnection {} in namespace {} that may be used from here",
-        key.name, key.namespace
-    );
-    let Some(connection) = ctx.connection(&key) else {
-        return Ok(tell(
-            if deleting {
-                Outcome::Stalled(
-                    Reason::ConnectionGone,
-                    format!(
-                        "{unknown}; restore it, or release this object with the annotation {DELETION_ANNOTATION}=Orphan"
-                    ),
-                )
-            } else {
-                Outcome::Working(Reason::ConnectionNotFound, unknown)
-            },
-            BLOCKED_RETRY,
-        ));
-    };
-    match ctx.may_use(object, &connection).await? {
-        Verdict::Admitted => {}
-        Verdict::Unknown => {
-            return Ok(tell(
-                Outcome::Working(Reason::ConnectionNotFound, unknown),
-                BLOCKED_RETRY,
-            ));
-        }
-        Verdict::Refused(field) => {
-            return Ok(tell(
-                Outcome::Stalled(
-                    Reason::AccessDenied,
-                    format!(
-                        "{field}: no grant under spec.access of the connection admits this value"
-                    ),
-                ),
-                BLOCKED_RETRY,
-            ));
-        }
-    }
-    Ok(match ctx.hub.link(&key) {
-        Some(Link::Up(zadig)) => Ok(zadig),
-        Some(Link::Down {
-            last: Some(zadig), ..
-        }) if deleting => Ok(zadig),
-        Some(Link::Down {
-            reason, message, ..
-        }) if deleting => tell(
-            Outcome::Stalled(
-                match reason {
-                    Reason::CredentialsMissing => Reason::CredentialsGone,
-                    other => other,
-                },
-                format!(
-                    "the connection cannot be used: {message}; restore it, or release this object with the annotation {DELETION_ANNOTATION}=Orphan"
-                ),
-            ),
-            BLOCKED_RETRY,
-        ),
-        Some(Link::Down { message, .. }) => tell(
-            Outcome::Working(
-                Reason::ConnectionNotReady,
-                format!("the connection cannot be used: {message}"),
-            ),
-            BLOCKED_RETRY,
-        ),
-        // The connection's own reconcile wakes its users.
-        None => Err(Box::new(Step::Quiet(Duration::from_secs(5)))),
     })
 }
 
