@@ -26,6 +26,7 @@ pub mod replay;
 mod reply;
 mod request;
 mod routes;
+mod scope;
 mod seed;
 mod server;
 mod sim;

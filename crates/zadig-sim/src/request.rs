@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::auth::User;
 use crate::reply::Fail;
+use crate::scope::Scope;
 
 /// One routed request.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: String,
     pub(crate) user: Arc<User>,
+    /// The kind of environment the route is for.
+    pub(crate) scope: Scope,
     /// What the work before the answer takes, if the caller knows (virtual clock only).
     pub(crate) elapsed: Option<Duration>,
 }

@@ -219,6 +219,7 @@ fn prepare(sim: &Sim, incoming: &Incoming, call: &mut Call) -> Prepared {
         query,
         body: call.body.clone(),
         user,
+        scope: route.scope,
         elapsed: elapsed.filter(|_| world.options.clock != ClockMode::Real),
     };
     Prepared::Ready {

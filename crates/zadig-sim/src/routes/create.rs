@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::reply::{Fail, Outcome, Reply};
+use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
+use crate::scope::{Permission, Scope, allowed};
 use crate::variables::{Bound, EnumCheck};
 use crate::world::environment::Environment;
-use crate::world::{World, global};
+use crate::world::{Project, World, global};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -19,6 +20,8 @@ struct Args {
     namespace: String,
     registry_id: String,
     project_key: String,
+    /// The alias; of production environments alone (Z§4.6).
+    env_name: String,
     global_variables: Option<Vec<SentGlobal>>,
     services: Option<Vec<SentService>>,
 }
@@ -45,14 +48,16 @@ struct SentContainer {
     image: String,
 }
 
-pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
-    let args: Args = request.decode_or_500("service.OpenAPICreateEnvArgs")?;
-    let project_key = match request.query("projectKey") {
-        "" => args.project_key.clone(),
-        key => key.to_owned(),
-    };
+/// The body of a create call with its required fields, from one who may make it.
+fn admitted(request: &Request) -> Result<Args, Fail> {
+    let mut args: Args = request.decode_or_500("service.OpenAPICreateEnvArgs")?;
+    if !request.query("projectKey").is_empty() {
+        request
+            .query("projectKey")
+            .clone_into(&mut args.project_key);
+    }
     let required = [
-        (&project_key, "project key is required"),
+        (&args.project_key, "project key is required"),
         (&args.env_key, "env key is required"),
         (&args.cluster_id, "cluster_id is required"),
         (&args.namespace, "namespace is required"),
@@ -61,24 +66,68 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
     if let Some((_, text)) = required.into_iter().find(|(value, _)| value.is_empty()) {
         return Err(Fail::wrapped(text));
     }
-    if !request.user.may(&project_key, "create_environment") {
-        return Err(Fail::Empty(403));
-    }
-    let project = world
-        .projects
-        .get(&project_key)
-        .ok_or_else(|| {
-            Fail::code(
-                6074,
-                format!("failed to find project {project_key}, err: mongo: no documents in result"),
-            )
-        })?
-        .clone();
+    request.permitted(&args.project_key, Permission::Create)?;
+    Ok(args)
+}
+
+fn project_of(world: &World, key: &str) -> Result<Project, Fail> {
+    let project = world.projects.get(key).ok_or_else(|| {
+        Fail::code(
+            6074,
+            format!("failed to find project {key}, err: {NO_DOCUMENTS}"),
+        )
+    })?;
     if project.deploy_type != "k8s" {
         return Err(Fail::code(6074, "only support k8s type"));
     }
-    let mut globals = Vec::new();
-    for sent in args.global_variables.unwrap_or_default() {
+    Ok(project.clone())
+}
+
+/// An environment as its create call begins it, without anything in it.
+fn begun(world: &mut World, request: &Request, args: &Args) -> Environment {
+    Environment {
+        life: world.life(),
+        project: args.project_key.clone(),
+        key: args.env_key.clone(),
+        scope: request.scope,
+        alias: String::new(),
+        cluster_id: args.cluster_id.clone(),
+        namespace: args.namespace.clone(),
+        registry_id: args.registry_id.clone(),
+        status: "creating".to_owned(),
+        update_by: request.user.name.clone(),
+        update_time: world.now().as_second(),
+        globals: Vec::new(),
+        services: Vec::new(),
+        asleep: None,
+    }
+}
+
+/// Namespaces that a production environment may not have.
+const FORBIDDEN: [&str; 3] = ["kube-node-lease", "kube-public", "kube-system"];
+
+/// Services, global variables and configuration objects of the body are ignored (Z§4.7).
+pub(crate) fn create_production(world: &mut World, request: &Request) -> Outcome {
+    let args = admitted(request)?;
+    world.licensed(false)?;
+    project_of(world, &args.project_key)?;
+    if FORBIDDEN.contains(&args.namespace.as_str()) {
+        return Err(Fail::bad_request(format!(
+            "namespace {} is invalid, production environment namespace cannot be set to these three namespaces: {}",
+            args.namespace,
+            FORBIDDEN.join(", ")
+        )));
+    }
+    let mut environment = begun(world, request, &args);
+    environment.alias = args.env_name;
+    place(world, environment)
+}
+
+pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
+    let mut args = admitted(request)?;
+    let project = project_of(world, &args.project_key)?;
+    let mut environment = begun(world, request, &args);
+    for sent in args.global_variables.take().unwrap_or_default() {
         let declared = project
             .globals
             .iter()
@@ -86,23 +135,9 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             .ok_or_else(|| Fail::wrapped("global variables not match the definition"))?;
         let mut variable = global(declared);
         variable.variable.value = sent.value;
-        globals.push(variable);
+        environment.globals.push(variable);
     }
-    let mut environment = Environment {
-        life: world.life(),
-        project: project_key.clone(),
-        key: args.env_key.clone(),
-        cluster_id: args.cluster_id.clone(),
-        namespace: args.namespace.clone(),
-        registry_id: args.registry_id.clone(),
-        status: "creating".to_owned(),
-        update_by: request.user.name.clone(),
-        update_time: world.now().as_second(),
-        globals,
-        services: Vec::new(),
-        asleep: None,
-    };
-    for sent in args.services.unwrap_or_default() {
+    for sent in args.services.take().unwrap_or_default() {
         if environment.service(&sent.service_name).is_some() {
             continue;
         }
@@ -115,13 +150,13 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             .collect();
         let variables = sent.variable_kvs.unwrap_or_default();
         let service =
-            World::fresh_service(&project, &sent.service_name, &variables, images, true)
+            World::fresh_service(&project.services, &sent.service_name, &variables, images, true)
                 .ok_or_else(|| {
                     Fail::code(
                         6074,
                         format!(
-                            "failed to find service from db, serviceName:{}, projectName:{project_key} error: mongo: no documents in result",
-                            sent.service_name
+                            "failed to find service from db, serviceName:{}, projectName:{} error: {NO_DOCUMENTS}",
+                            sent.service_name, args.project_key
                         ),
                     )
                 })?;
@@ -144,24 +179,37 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             .map_err(|error| Fail::code(6074, error))?;
         environment.services.push(service);
     }
-    if world.environment(&project_key, &args.env_key).is_some() {
+    place(world, environment)
+}
+
+/// Gives an environment its place in a cluster and begins to create it.
+fn place(world: &mut World, environment: Environment) -> Outcome {
+    // One key for test and production environments (Z§4.6).
+    if world
+        .environment(&environment.project, &environment.key)
+        .is_some()
+    {
         return Err(Fail::multi("创建环境失败: 创建环境失败: 环境已存在"));
     }
-    if !world.clusters.contains_key(&args.cluster_id) {
+    if !world.clusters.contains_key(&environment.cluster_id) {
         return Err(Fail::wrapped(format!(
             "cluster {} not found",
-            args.cluster_id
+            environment.cluster_id
         )));
     }
     world
-        .ensure_namespace(&args.cluster_id, &args.namespace, &project_key)
+        .ensure_namespace(
+            &environment.cluster_id,
+            &environment.namespace,
+            &environment.project,
+        )
         .map_err(|error| Fail::multi(format!("创建环境失败: {error}")))?;
     // The namespace stays behind (Z§14.28); an id that is no id means the first registry (Z§4.6).
-    if is_object_id(&args.registry_id)
+    if is_object_id(&environment.registry_id)
         && world
             .registries
             .iter()
-            .all(|registry| registry.registry_id != args.registry_id)
+            .all(|registry| registry.registry_id != environment.registry_id)
     {
         return Err(Fail::multi(
             "创建环境失败: 创建secret失败: 无法创建默认的镜像仓库",
@@ -209,17 +257,40 @@ fn is_object_id(text: &str) -> bool {
 #[serde(default)]
 struct Edit {
     registry_id: String,
+    env_name: String,
 }
 
 pub(crate) fn edit(world: &mut World, request: &Request) -> Outcome {
     let edit: Edit = request.decode_or_500("service.EnvBasicInfoArgs")?;
-    if edit.registry_id.is_empty() {
-        return Ok(Reply::success());
-    }
-    let project = request.query("projectKey");
+    let project = request.required("projectKey", "projectKey can't be empty")?;
     let env = request.param(0);
+    // The test route checks no permission (Z§1.2).
+    if request.scope == Scope::Production {
+        allowed(request.user.administers(project))?;
+        world.licensed(false)?;
+    }
+    if !edit.registry_id.is_empty() {
+        change_registry(world, request.scope, (project, env), &edit)?;
+    }
+    if request.scope == Scope::Production
+        && world.environment_in(request.scope, project, env).is_some()
+        && let Some(environment) = world.environment_mut(project, env)
+    {
+        // Overwritten by every call, also with nothing (Z§4.8).
+        environment.alias = edit.env_name;
+        world.changes += 1;
+    }
+    Ok(Reply::success().after(world.pace().other_answer))
+}
+
+fn change_registry(
+    world: &mut World,
+    scope: Scope,
+    (project, env): (&str, &str),
+    edit: &Edit,
+) -> Result<(), Fail> {
     let environment = world
-        .environment(project, env)
+        .environment_in(scope, project, env)
         .ok_or_else(|| Fail::code(6076, "环境不存在"))?;
     let (cluster, namespace) = (
         environment.cluster_id.clone(),
@@ -241,8 +312,8 @@ pub(crate) fn edit(world: &mut World, request: &Request) -> Outcome {
     {
         return Err(Fail::code(
             6401,
-            "failed to find registry: mongo: no documents in result",
+            format!("failed to find registry: {NO_DOCUMENTS}"),
         ));
     }
-    Ok(Reply::success().after(world.pace().other_answer))
+    Ok(())
 }

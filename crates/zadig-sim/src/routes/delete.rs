@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 
-use crate::reply::{Fail, Outcome, Reply};
+use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
+use crate::scope::{Permission, Scope};
 use crate::world::{Event, World};
 
 pub(crate) fn delete(world: &mut World, request: &Request) -> Outcome {
@@ -27,14 +28,14 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Outcome {
             ));
         }
     };
-    if !request.user.may(&project, "delete_environment") {
-        return Err(Fail::Empty(403));
-    }
+    request.permitted(&project, Permission::Delete)?;
     let env = (project, request.param(0).to_owned());
-    let Some(environment) = world.environments.get_mut(&env) else {
-        return Err(Fail::wrapped(
-            "find product error: mongo: no documents in result",
-        ));
+    let environment = world
+        .environments
+        .get_mut(&env)
+        .filter(|environment| environment.scope == Scope::Test);
+    let Some(environment) = environment else {
+        return Err(Fail::wrapped(format!("find product error: {NO_DOCUMENTS}")));
     };
     "deleting".clone_into(&mut environment.status);
     let life = environment.life;
@@ -48,6 +49,27 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Outcome {
         },
     );
     world.changes += 1;
+    Ok(Reply::success().after(world.pace().other_answer))
+}
+
+/// Takes the record and the namespace's labels away before it answers, and nothing else (Z§4.9).
+pub(crate) fn delete_production(world: &mut World, request: &Request) -> Outcome {
+    let project = request.required("projectKey", "projectKey can't be empty")?;
+    let env = request.param(0);
+    request.permitted(project, Permission::Delete)?;
+    world.licensed(false)?;
+    if world
+        .environment_in(Scope::Production, project, env)
+        .is_none()
+    {
+        return Err(Fail::code(
+            6077,
+            format!(
+                "failed to find product from db, project:{project} envName:{env} error:{NO_DOCUMENTS}: {NO_DOCUMENTS}"
+            ),
+        ));
+    }
+    world.release(&(project.to_owned(), env.to_owned()));
     Ok(Reply::success().after(world.pace().other_answer))
 }
 
@@ -65,19 +87,18 @@ pub(crate) fn services(world: &mut World, request: &Request) -> Outcome {
         return Err(Fail::wrapped("env_key is required"));
     }
     let project = request
-        .required("projectKey", "projectKey can't be empty")?
+        .required("projectKey", "projectKey cannot be empty")?
         .to_owned();
-    if !request.user.may(&project, "config_environment")
-        && !request
-            .user
-            .collaborates(&project, &args.env_key, "config_environment")
+    // The production route, too, asks a collaboration mode for the test verb (Z§9 no. 6).
+    request.permitted_on(&project, &args.env_key, Permission::EditConfig, Scope::Test)?;
+    world.licensed_for(request.scope)?;
+    if world
+        .environment_in(request.scope, &project, &args.env_key)
+        .is_none()
     {
-        return Err(Fail::Empty(403));
+        return Err(Fail::wrapped(NO_DOCUMENTS));
     }
     let env = (project, args.env_key);
-    if !world.environments.contains_key(&env) {
-        return Err(Fail::wrapped("mongo: no documents in result"));
-    }
     let names = args.service_names.unwrap_or_default();
     let keep = args.not_delete_resource;
     world.remove_services(&env, &names, keep);

@@ -6,6 +6,7 @@ use super::scale::refresh_applied;
 use crate::render;
 use crate::reply::{Fail, Outcome, Reply};
 use crate::request::Request;
+use crate::scope::{Permission, Scope};
 use crate::world::World;
 
 #[derive(Default, Deserialize)]
@@ -47,20 +48,19 @@ pub(crate) fn cron_job(world: &mut World, request: &Request) -> Outcome {
 }
 
 fn permitted(request: &Request, args: &Args) -> Result<(), Fail> {
-    let user = &request.user;
-    if user.may(&args.product_name, "config_environment")
-        || user.collaborates(&args.product_name, &args.env_name, "config_environment")
-    {
-        Ok(())
-    } else {
-        Err(Fail::Empty(403))
-    }
+    request.permitted_on(
+        &args.product_name,
+        &args.env_name,
+        Permission::EditConfig,
+        Scope::Test,
+    )
 }
 
 fn image(world: &mut World, request: &Request, kind: &str, args: &Args) -> Outcome {
     // An empty name is no filter: the first environment of the project is changed (Z§14.25).
     let environment = world.environments.values().find(|environment| {
         environment.project == args.product_name
+            && environment.scope == Scope::Test
             && (args.env_name.is_empty() || environment.key == args.env_name)
     });
     let environment =

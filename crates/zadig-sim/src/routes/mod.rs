@@ -16,6 +16,7 @@ use http::Method;
 use crate::options::Level;
 use crate::reply::Outcome;
 use crate::request::Request;
+use crate::scope::Scope;
 use crate::world::World;
 
 /// One route.
@@ -26,6 +27,8 @@ pub(crate) struct Route {
     /// The name in the journal and in fault rules.
     pub(crate) name: &'static str,
     pub(crate) mutating: bool,
+    /// The kind of environment it is for.
+    pub(crate) scope: Scope,
     /// The first level that has it.
     pub(crate) since: Level,
     pub(crate) handler: fn(&mut World, &Request) -> Outcome,
@@ -105,6 +108,7 @@ const fn read(
         path,
         name,
         mutating: false,
+        scope: Scope::Test,
         since: Level::V42,
         handler,
     }
@@ -121,8 +125,19 @@ const fn write(
         path,
         name,
         mutating: true,
+        scope: Scope::Test,
         since: Level::V42,
         handler,
+    }
+}
+
+impl Route {
+    /// The same handler for production environments.
+    const fn production(self) -> Self {
+        Self {
+            scope: Scope::Production,
+            ..self
+        }
     }
 }
 
@@ -138,8 +153,9 @@ pub(crate) static ROUTES: &[Route] = &[
         "GET",
         "/openapi/environments/production",
         "production.environment.list",
-        observe::list_production,
-    ),
+        observe::list,
+    )
+    .production(),
     read(
         "GET",
         "/openapi/environments/{env}",
@@ -148,14 +164,35 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     read(
         "GET",
+        "/openapi/environments/production/{env}",
+        "production.environment.get",
+        observe::detail,
+    )
+    .production(),
+    read(
+        "GET",
         "/openapi/environments/{env}/services/{svc}",
         "service.get",
         observe::service,
     ),
     read(
         "GET",
+        "/openapi/environments/production/{env}/services/{svc}",
+        "production.service.get",
+        observe::service,
+    )
+    .production(),
+    read(
+        "GET",
         "/openapi/environments/service/yaml",
         "service.yaml",
+        observe::yaml,
+    ),
+    // Asks for the test permission and finds either kind (Z§4.4), so it is no production route but by its path.
+    read(
+        "GET",
+        "/openapi/environments/production/service/yaml",
+        "production.service.yaml",
         observe::yaml,
     ),
     write(
@@ -165,11 +202,25 @@ pub(crate) static ROUTES: &[Route] = &[
         create::create,
     ),
     write(
+        "POST",
+        "/openapi/environments/production",
+        "production.environment.create",
+        create::create_production,
+    )
+    .production(),
+    write(
         "PUT",
         "/openapi/environments/{env}",
         "environment.edit",
         create::edit,
     ),
+    write(
+        "PUT",
+        "/openapi/environments/production/{env}",
+        "production.environment.edit",
+        create::edit,
+    )
+    .production(),
     write(
         "DELETE",
         "/openapi/environments/{env}",
@@ -177,11 +228,25 @@ pub(crate) static ROUTES: &[Route] = &[
         delete::delete,
     ),
     write(
+        "DELETE",
+        "/openapi/environments/production/{env}",
+        "production.environment.delete",
+        delete::delete_production,
+    )
+    .production(),
+    write(
         "POST",
         "/openapi/environments/service/yaml",
         "service.add",
         services::add,
     ),
+    write(
+        "POST",
+        "/openapi/environments/production/service/yaml",
+        "production.service.add",
+        services::add,
+    )
+    .production(),
     write(
         "PUT",
         "/openapi/environments/{env}/services",
@@ -189,23 +254,51 @@ pub(crate) static ROUTES: &[Route] = &[
         services::update,
     ),
     write(
+        "PUT",
+        "/openapi/environments/production/{env}/services",
+        "production.service.update",
+        services::update,
+    )
+    .production(),
+    write(
         "DELETE",
         "/openapi/environments/service/yaml",
         "service.delete",
         delete::services,
     ),
+    write(
+        "DELETE",
+        "/openapi/environments/production/service/yaml",
+        "production.service.delete",
+        delete::services,
+    )
+    .production(),
     read(
         "GET",
         "/openapi/environments/{env}/variable",
         "variable.get",
         variables::get,
     ),
+    read(
+        "GET",
+        "/openapi/environments/production/{env}/variable",
+        "production.variable.get",
+        variables::get,
+    )
+    .production(),
     write(
         "PUT",
         "/openapi/environments/{env}/variable",
         "variable.update",
         variables::put,
     ),
+    write(
+        "PUT",
+        "/openapi/environments/production/{env}/variable",
+        "production.variable.update",
+        variables::put,
+    )
+    .production(),
     write(
         "POST",
         "/openapi/environments/scale",
@@ -218,6 +311,13 @@ pub(crate) static ROUTES: &[Route] = &[
         "service.restart",
         scale::restart,
     ),
+    write(
+        "POST",
+        "/openapi/environments/production/{env}/service/{svc}/restart",
+        "production.service.restart",
+        scale::restart,
+    )
+    .production(),
     write(
         "POST",
         "/openapi/environments/image/deployment/{any}",
@@ -280,16 +380,37 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     read(
         "GET",
+        "/openapi/service/yaml/production/services",
+        "production.template.list",
+        neighbours::templates,
+    )
+    .production(),
+    read(
+        "GET",
         "/openapi/service/yaml/{svc}",
         "template.get",
         neighbours::template,
     ),
+    read(
+        "GET",
+        "/openapi/service/yaml/production/{svc}",
+        "production.template.get",
+        neighbours::template,
+    )
+    .production(),
     write(
         "POST",
         "/openapi/service/yaml/raw",
         "template.create",
         neighbours::create_template,
     ),
+    write(
+        "POST",
+        "/openapi/service/yaml/production/raw",
+        "production.template.create",
+        neighbours::create_template,
+    )
+    .production(),
     write(
         "PUT",
         "/openapi/service/yaml/{svc}",
@@ -298,16 +419,31 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     write(
         "PUT",
+        "/openapi/service/yaml/production/{svc}",
+        "production.template.update",
+        neighbours::update_template,
+    )
+    .production(),
+    write(
+        "PUT",
         "/openapi/service/yaml/{svc}/variable",
         "template.variables",
         neighbours::update_template_variables,
     ),
+    write(
+        "PUT",
+        "/openapi/service/yaml/production/{svc}/variable",
+        "production.template.variables",
+        neighbours::update_template_variables,
+    )
+    .production(),
     write(
         "DELETE",
         "/openapi/service/yaml/{svc}",
         "template.delete",
         neighbours::delete_template,
     ),
+    // The production route takes the test template away (Z§15).
     write(
         "DELETE",
         "/openapi/service/yaml/production/{svc}",

@@ -57,9 +57,10 @@ pub(crate) fn project_variables(world: &mut World, request: &Request) -> Outcome
         .projects
         .get(key)
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
-    Ok(Reply::json(
-        &json!({ "variables": project.globals, "production_variables": [] }),
-    ))
+    Ok(Reply::json(&json!({
+        "variables": project.globals,
+        "production_variables": project.production_globals,
+    })))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers have one form")]
@@ -137,11 +138,12 @@ fn containers(revision: &Revision) -> Vec<Value> {
 
 pub(crate) fn templates(world: &mut World, request: &Request) -> Outcome {
     let key = request.required("projectKey", "projectKey can't be empty")?;
+    world.licensed_for(request.scope)?;
     let shown: Vec<Value> = world
         .projects
         .get(key)
         .into_iter()
-        .flat_map(|project| &project.services)
+        .flat_map(|project| project.templates(request.scope))
         .filter_map(|(name, service)| {
             Some(json!({
                 "service_name": name,
@@ -157,10 +159,11 @@ pub(crate) fn templates(world: &mut World, request: &Request) -> Outcome {
 pub(crate) fn template(world: &mut World, request: &Request) -> Outcome {
     let key = request.required("projectKey", "projectKey can't be empty")?;
     let name = request.param(0);
+    world.licensed_for(request.scope)?;
     let revision = world
         .projects
         .get(key)
-        .and_then(|project| project.services.get(name)?.revisions.last())
+        .and_then(|project| project.templates(request.scope).get(name)?.revisions.last())
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
     Ok(Reply::json(&json!({
         "service_name": name,
@@ -190,7 +193,8 @@ pub(crate) fn create_template(world: &mut World, request: &Request) -> Outcome {
         .projects
         .get_mut(key)
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
-    if project.services.contains_key(&raw.service_name) {
+    let templates = project.templates_mut(request.scope);
+    if templates.contains_key(&raw.service_name) {
         return Err(Fail::wrapped(format!(
             "service:{} already exists",
             raw.service_name
@@ -200,7 +204,7 @@ pub(crate) fn create_template(world: &mut World, request: &Request) -> Outcome {
         text: raw.yaml,
         variables: raw.variable_yaml.unwrap_or_default(),
     };
-    project.services.insert(
+    templates.insert(
         raw.service_name,
         Service {
             revisions: vec![revision],
@@ -241,7 +245,11 @@ fn revise(world: &mut World, request: &Request, change: impl FnOnce(&mut Revisio
     let service = world
         .projects
         .get_mut(key)
-        .and_then(|project| project.services.get_mut(request.param(0)))
+        .and_then(|project| {
+            project
+                .templates_mut(request.scope)
+                .get_mut(request.param(0))
+        })
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
     let mut revision = service.revisions.last().cloned().unwrap_or_default();
     change(&mut revision);

@@ -5,13 +5,17 @@ use serde_json::{Value, json};
 use crate::render::{self, image_name};
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
+use crate::scope::{Permission, Scope};
 use crate::variables::EnumCheck;
 use crate::world::World;
 
 pub(crate) fn list(world: &mut World, request: &Request) -> Outcome {
     let project = request.required("projectKey", "projectKey is empty")?;
-    let user = &request.user;
-    let all = user.may(project, "get_environment");
+    let Some(visible) = visible(request, project) else {
+        // Without permission the answer is empty, not a refusal, also where a licence is missing (Z§1.2).
+        return Ok(Reply::json(&json!([])));
+    };
+    world.licensed_for(request.scope)?;
     let default = world
         .registries
         .iter()
@@ -21,9 +25,10 @@ pub(crate) fn list(world: &mut World, request: &Request) -> Outcome {
         .environments
         .values()
         .filter(|environment| environment.project == project)
-        // Without permission the answer is empty, not a refusal (Z§1.2).
-        .filter(|environment| {
-            all || user.collaborates(project, &environment.key, "get_environment")
+        .filter(|environment| environment.scope == request.scope)
+        .filter(|environment| match &visible {
+            Visible::All => true,
+            Visible::Only(keys) => keys.contains(&environment.key),
         })
         .map(|environment| {
             let registry = if environment.registry_id.is_empty() {
@@ -31,32 +36,60 @@ pub(crate) fn list(world: &mut World, request: &Request) -> Outcome {
             } else {
                 environment.registry_id.clone()
             };
-            json!({
+            let mut item = json!({
                 "env_key": environment.key,
                 "cluster_id": environment.cluster_id,
                 "namespace": environment.namespace,
-                "production": false,
+                "production": environment.scope == Scope::Production,
                 "registry_id": registry,
                 "status": environment.status,
                 "update_by": environment.update_by,
                 "update_time": environment.update_time,
-            })
+            });
+            if !environment.alias.is_empty() {
+                item["envName"] = json!(environment.alias);
+            }
+            item
         })
         .collect();
     Ok(Reply::json(&shown))
 }
 
-/// No production environment can be made here; what is left is the licence gate.
-pub(crate) fn list_production(world: &mut World, request: &Request) -> Outcome {
-    request.required("projectKey", "projectKey is empty")?;
-    world.licensed(false)?;
-    Ok(Reply::json(&json!([])))
+/// Which environments of a project a user's list shows.
+enum Visible {
+    All,
+    Only(Vec<String>),
+}
+
+/// `None` where the user may see none (Z§4.1).
+fn visible(request: &Request, project: &str) -> Option<Visible> {
+    let all = request.may(project, Permission::View);
+    // A collaboration mode narrows the production list of everybody, and widens the test list of those without a role.
+    if all && request.scope == Scope::Test {
+        return Some(Visible::All);
+    }
+    let granted = [Scope::Test, Scope::Production].map(|scope| Permission::View.verb(scope));
+    let keys: Vec<String> = request
+        .user
+        .collaboration
+        .get(project)
+        .into_iter()
+        .flatten()
+        .filter(|(_, verbs)| verbs.iter().any(|verb| granted.contains(&verb.as_str())))
+        .map(|(key, _)| key.clone())
+        .collect();
+    match (keys.is_empty(), all) {
+        (false, _) => Some(Visible::Only(keys)),
+        (true, true) => Some(Visible::All),
+        (true, false) => None,
+    }
 }
 
 pub(crate) fn detail(world: &mut World, request: &Request) -> Outcome {
     let project = request.required("projectKey", "projectKey can't be empty")?;
+    world.licensed_for(request.scope)?;
     let environment = world
-        .environment(project, request.param(0))
+        .environment_in(request.scope, project, request.param(0))
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
     if world
         .clusters
@@ -87,7 +120,13 @@ pub(crate) fn detail(world: &mut World, request: &Request) -> Outcome {
                 .collect();
             // Template values, not the environment's (Z§4.2).
             let newest = templates
-                .and_then(|project| project.services.get(&service.name)?.revisions.last())
+                .and_then(|project| {
+                    project
+                        .templates(environment.scope)
+                        .get(&service.name)?
+                        .revisions
+                        .last()
+                })
                 .unwrap_or(&service.revision);
             json!({
                 "service_name": service.name,
@@ -98,7 +137,7 @@ pub(crate) fn detail(world: &mut World, request: &Request) -> Outcome {
             })
         })
         .collect();
-    let detail = json!({
+    let mut detail = json!({
         "project_key": project,
         "env_key": environment.key,
         "update_by": environment.update_by,
@@ -106,19 +145,26 @@ pub(crate) fn detail(world: &mut World, request: &Request) -> Outcome {
         "cluster_id": environment.cluster_id,
         "namespace": environment.namespace,
         "registry_id": environment.registry_id,
-        "global_variables": environment.globals,
+        "global_variables": world.globals(environment),
         "services": services,
         "status": environment.status,
     });
+    if !environment.alias.is_empty() {
+        detail["env_name"] = json!(environment.alias);
+    }
     Ok(Reply::json(&detail))
 }
 
 pub(crate) fn service(world: &mut World, request: &Request) -> Outcome {
     let project = request.query("projectKey");
     let env = request.param(0);
-    view(request, project, env)?;
+    let manages =
+        request.scope == Scope::Production && request.may(project, Permission::ManagePods);
+    if !manages {
+        request.permitted_on(project, env, Permission::View, request.scope)?;
+    }
     let environment = world
-        .environment(project, env)
+        .environment_in(request.scope, project, env)
         .ok_or_else(|| Fail::code(6083, NO_DOCUMENTS))?;
     Ok(Reply::json(&world.live(environment, request.param(1))))
 }
@@ -127,7 +173,7 @@ pub(crate) fn yaml(world: &mut World, request: &Request) -> Outcome {
     let project = request.required("projectKey", "projectKey cannot be empty")?;
     let env = request.required("envName", "envName cannot be empty")?;
     let service = request.required("serviceName", "serviceName cannot be empty")?;
-    view(request, project, env)?;
+    request.permitted_on(project, env, Permission::View, Scope::Test)?;
     // Errors are swallowed: any failure is 200 with an empty body (Z§4.4).
     let text = world
         .environment(project, env)
@@ -178,14 +224,4 @@ pub(crate) fn events(world: &mut World, request: &Request) -> Outcome {
         })
         .collect();
     Ok(Reply::json(&found))
-}
-
-/// Permission to look at one environment, by role or by collaboration.
-fn view(request: &Request, project: &str, env: &str) -> Result<(), Fail> {
-    let user = &request.user;
-    if user.may(project, "get_environment") || user.collaborates(project, env, "get_environment") {
-        Ok(())
-    } else {
-        Err(Fail::Empty(403))
-    }
 }

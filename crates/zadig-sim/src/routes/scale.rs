@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::options::Level;
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
+use crate::scope::{Permission, Scope};
 use crate::variables::EnumCheck;
 use crate::world::World;
 use crate::world::environment::kind_and_name;
@@ -47,21 +48,15 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
             "target_replicas must be greater than or equal to 0",
         ));
     }
-    let verb = if world.level >= Level::V43 {
-        "scale_environment"
+    let permission = if world.level >= Level::V43 {
+        Permission::Scale
     } else {
-        "manage_environment"
+        Permission::ManagePods
     };
-    let user = &request.user;
-    if !user.may(&args.project_key, verb)
-        && !user.collaborates(&args.project_key, &args.env_key, verb)
-    {
-        return Err(Fail::Empty(403));
-    }
+    request.permitted_on(&args.project_key, &args.env_key, permission, Scope::Test)?;
     let env = (args.project_key.clone(), args.env_key.clone());
     let environment = world
-        .environments
-        .get(&env)
+        .environment_in(Scope::Test, &args.project_key, &args.env_key)
         .ok_or_else(|| Fail::code(6081, NO_DOCUMENTS))?;
     if environment.status == "sleeping" {
         return Err(Fail::code(6081, "environment is sleeping"));
@@ -191,14 +186,10 @@ fn replicas_variable(template: &str, kind: &str, name: &str) -> Option<String> {
 pub(crate) fn restart(world: &mut World, request: &Request) -> Outcome {
     let project = request.required("projectKey", "projectKey can't be empty")?;
     let (env, service) = (request.param(0), request.param(1));
-    let user = &request.user;
-    if !user.may(project, "restart_environment")
-        && !user.collaborates(project, env, "restart_environment")
-    {
-        return Err(Fail::Empty(403));
-    }
+    request.permitted_on(project, env, Permission::Restart, request.scope)?;
+    world.licensed_for(request.scope)?;
     let environment = world
-        .environment(project, env)
+        .environment_in(request.scope, project, env)
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
     if environment.status == "sleeping" {
         return Err(Fail::code(6081, "environment is sleeping"));

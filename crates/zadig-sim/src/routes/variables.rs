@@ -4,19 +4,22 @@ use serde::Deserialize;
 
 use crate::reply::{Fail, Outcome, Reply};
 use crate::request::Request;
+use crate::scope::{Permission, Scope};
 use crate::variables::Global;
 use crate::world::World;
 
 pub(crate) fn get(world: &mut World, request: &Request) -> Outcome {
     let project = request.required("projectKey", "projectKey can't be empty")?;
     let env = request.param(0);
-    let environment = world.environment(project, env).ok_or_else(|| {
-        Fail::code(
-            6078,
-            format!("failed to find env from db, project:{project} env:{env}"),
-        )
-    })?;
-    Ok(Reply::json(&environment.globals))
+    let environment = world
+        .environment_in(request.scope, project, env)
+        .ok_or_else(|| {
+            Fail::code(
+                6078,
+                format!("failed to find env from db, project:{project} env:{env}"),
+            )
+        })?;
+    Ok(Reply::json(&world.globals(environment)))
 }
 
 #[derive(Default, Deserialize)]
@@ -31,9 +34,13 @@ pub(crate) fn put(world: &mut World, request: &Request) -> Outcome {
         .required("projectKey", "projectKey can't be empty")?
         .to_owned();
     let env = request.param(0).to_owned();
+    // The test route checks no permission (Z§1.2).
+    if request.scope == Scope::Production {
+        request.permitted(&project, Permission::EditConfig)?;
+    }
     world.licensed(false)?;
     let mut environment = world
-        .environment(&project, &env)
+        .environment_in(request.scope, &project, &env)
         .ok_or_else(|| {
             Fail::wrapped(format!(
                 "GetProductEnv envName:{env} productName: {project} error, error msg:mongo: no documents in result"
@@ -64,7 +71,7 @@ pub(crate) fn put(world: &mut World, request: &Request) -> Outcome {
     let declared = world
         .projects
         .get(&project)
-        .map(|p| p.globals.clone())
+        .map(|p| p.declared(request.scope).to_vec())
         .unwrap_or_default();
     for global in &sent {
         let key = &global.variable.key;

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Event, Key, Project, Revision, World};
+use super::{Event, Key, Revision, Service, World};
 use crate::clock::later;
 use crate::kube::{validate, workload};
 use crate::options::Level;
 use crate::render::{self, Container, Input, Place, id_of};
 use crate::reply::Fail;
+use crate::scope::Scope;
 use crate::variables::{Bound, EnumCheck, Global, Variable};
 
 /// The words for "this environment cannot be changed now" (Z§2.3).
@@ -22,6 +23,9 @@ pub(crate) struct Environment {
     pub(crate) life: u64,
     pub(crate) project: String,
     pub(crate) key: String,
+    pub(crate) scope: Scope,
+    /// The display name; empty is none.
+    pub(crate) alias: String,
     pub(crate) cluster_id: String,
     pub(crate) namespace: String,
     pub(crate) registry_id: String,
@@ -101,7 +105,18 @@ impl Environment {
 }
 
 impl World {
-    /// A project's environment; `None` for an unknown one.
+    /// A project's environment of one kind; the routes of the other kind do not find it (Z§9 no. 16).
+    pub(crate) fn environment_in(
+        &self,
+        scope: Scope,
+        project: &str,
+        env: &str,
+    ) -> Option<&Environment> {
+        self.environment(project, env)
+            .filter(|environment| environment.scope == scope)
+    }
+
+    /// A project's environment, whichever its kind; `None` for an unknown one.
     pub(crate) fn environment(&self, project: &str, env: &str) -> Option<&Environment> {
         self.environments.get(&(project.to_owned(), env.to_owned()))
     }
@@ -113,13 +128,13 @@ impl World {
 
     /// A service of a fresh environment or an added one: template values, then the sent ones over them.
     pub(crate) fn fresh_service(
-        project: &Project,
+        templates: &BTreeMap<String, Service>,
         name: &str,
         sent: &[Bound],
         images: BTreeMap<String, String>,
         keep_unknown: bool,
     ) -> Option<Deployed> {
-        let revision = project.services.get(name)?.revisions.last()?.clone();
+        let revision = templates.get(name)?.revisions.last()?.clone();
         let mut variables: Vec<Bound> = revision
             .variables
             .iter()
@@ -197,9 +212,12 @@ impl World {
         let before = deployed.applied.clone();
         let seconds = self.now().as_second();
         let (project, key) = (env.0.clone(), env.1.clone());
+        let scope = environment.scope;
         let dress = |object: &Value| {
             let mut object = object.clone();
-            render::inject(&mut object, &project, service, Some(&key));
+            if scope == Scope::Test {
+                render::inject(&mut object, &project, service, Some(&key));
+            }
             render::inject_pull_secret(&mut object);
             object
         };
@@ -396,21 +414,14 @@ impl World {
         {
             return;
         }
+        if !with_resources {
+            self.release(env);
+            return;
+        }
         let Some(environment) = self.environments.remove(env) else {
             return;
         };
         let (cluster, namespace) = (environment.cluster_id, environment.namespace);
-        if !with_resources {
-            if let Some(found) = self
-                .clusters
-                .get_mut(&cluster)
-                .and_then(|kube| kube.namespaces.get_mut(&namespace))
-            {
-                found.labels.remove("createdBy");
-                found.labels.remove("s-product");
-            }
-            return;
-        }
         let shared = self
             .environments
             .values()
@@ -429,6 +440,22 @@ impl World {
             let after = self.pace().namespace_deletion;
             self.plan_always(after, Event::Terminate { cluster, namespace });
         }
+    }
+
+    /// Forgets an environment and leaves everything in its cluster but its namespace's labels (Z§4.9).
+    pub(crate) fn release(&mut self, env: &Key) {
+        let Some(environment) = self.environments.remove(env) else {
+            return;
+        };
+        if let Some(found) = self
+            .clusters
+            .get_mut(&environment.cluster_id)
+            .and_then(|kube| kube.namespaces.get_mut(&environment.namespace))
+        {
+            found.labels.remove("createdBy");
+            found.labels.remove("s-product");
+        }
+        self.changes += 1;
     }
 
     /// Takes services out of an environment, with their objects unless they are kept (Z§4.12).

@@ -21,6 +21,7 @@ use crate::fault::Faults;
 use crate::journal::Journal;
 use crate::kube::{Cluster, Cx, merge};
 use crate::options::{ClockMode, Level, Licence, Options, Pace};
+use crate::scope::Scope;
 use crate::seed::{ClusterSeed, RegistrySeed, Seed, ServiceSeed};
 use crate::variables::{Global, Variable};
 use crate::world::environment::Environment;
@@ -35,8 +36,37 @@ pub(crate) struct Project {
     pub(crate) key: String,
     pub(crate) deploy_type: String,
     pub(crate) description: String,
+    /// The global variables that its test environments may have.
     pub(crate) globals: Vec<Variable>,
+    /// The templates of its test environments.
     pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) production_globals: Vec<Variable>,
+    pub(crate) production_services: BTreeMap<String, Service>,
+}
+
+impl Project {
+    /// The service templates of one kind of environments; the other kind does not see them (Z§9 no. 1).
+    pub(crate) fn templates(&self, scope: Scope) -> &BTreeMap<String, Service> {
+        match scope {
+            Scope::Test => &self.services,
+            Scope::Production => &self.production_services,
+        }
+    }
+
+    pub(crate) fn templates_mut(&mut self, scope: Scope) -> &mut BTreeMap<String, Service> {
+        match scope {
+            Scope::Test => &mut self.services,
+            Scope::Production => &mut self.production_services,
+        }
+    }
+
+    /// The global variables that are declared for one kind of environments.
+    pub(crate) fn declared(&self, scope: Scope) -> &[Variable] {
+        match scope {
+            Scope::Test => &self.globals,
+            Scope::Production => &self.production_globals,
+        }
+    }
 }
 
 /// A service template with all its revisions, the newest last.
@@ -152,22 +182,25 @@ impl World {
             .projects
             .iter()
             .map(|project| {
-                let services = project
-                    .services
-                    .iter()
-                    .filter_map(|service| Some((service.name.clone(), template(seed, service)?)))
-                    .collect();
+                let templates = |services: &[ServiceSeed]| {
+                    services
+                        .iter()
+                        .filter_map(|service| {
+                            Some((service.name.clone(), template(seed, service)?))
+                        })
+                        .collect()
+                };
+                let declared =
+                    |variables: &[Value]| variables.iter().filter_map(variable).collect();
                 let project = Project {
                     name: project.project_name.clone(),
                     key: project.project_key.clone(),
                     deploy_type: project.deploy_type.clone(),
                     description: project.description.clone(),
-                    globals: project
-                        .global_variables
-                        .iter()
-                        .filter_map(variable)
-                        .collect(),
-                    services,
+                    globals: declared(&project.global_variables),
+                    services: templates(&project.services),
+                    production_globals: declared(&project.production_global_variables),
+                    production_services: templates(&project.production_services),
                 };
                 (project.key.clone(), project)
             })
@@ -436,6 +469,14 @@ impl World {
         self.in_cluster(&cluster, |kube, cx| kubectl(kube, cx, action))
             .unwrap_or_else(|| Err("there is no such cluster".to_owned()))
             .map_err(KubeActionError::new)
+    }
+
+    /// The licence gate of routes that ask for a professional licence on their production side alone.
+    pub(crate) fn licensed_for(&self, scope: Scope) -> Result<(), crate::reply::Fail> {
+        match scope {
+            Scope::Test => Ok(()),
+            Scope::Production => self.licensed(false),
+        }
     }
 
     /// The licence gate of Z§1.3; `enterprise` for the routes that need more than a professional one.

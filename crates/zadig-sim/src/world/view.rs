@@ -7,8 +7,28 @@ use super::environment::{Deployed, Environment, kind_and_name};
 use crate::kube::workload::ready_count;
 use crate::kube::{Object, address_text, age, template_of};
 use crate::render::image_name;
+use crate::scope::Scope;
+use crate::variables::Global;
 
 impl World {
+    /// An environment's global variables as they are shown: with the options of the project's test variables of the same keys,
+    /// also in production (Z§9 no. 15).
+    pub(crate) fn globals(&self, environment: &Environment) -> Vec<Global> {
+        let declared = self
+            .projects
+            .get(&environment.project)
+            .map(|project| project.declared(Scope::Test))
+            .unwrap_or_default();
+        let mut globals = environment.globals.clone();
+        for global in &mut globals {
+            let declared = declared.iter().find(|d| d.key == global.variable.key);
+            if let Some(declared) = declared {
+                global.variable.options.clone_from(&declared.options);
+            }
+        }
+        globals
+    }
+
     /// Zadig's word for a service, from its live pods (Z§5.3).
     pub(crate) fn service_status(
         &self,
