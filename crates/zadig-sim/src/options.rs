@@ -96,9 +96,11 @@ pub struct Pace {
     pub other_answer: Duration,
     /// Added to the answer of a service removal for each object it deletes and waits for (Z§4.12).
     pub object_removal: Duration,
+    /// From the answer of a create until its services are applied.
+    pub create_background: Duration,
     /// How often a creation looks at the readiness of its workloads; nothing succeeds before the first look (Z§4.6).
     pub create_look: Duration,
-    /// From the answer of a create whose manifests the API server refuses to `failed`.
+    /// From there to `failed`, if the API server refuses a manifest.
     pub create_refused: Duration,
     /// From the answer of an add or update to the end of its background part.
     pub update_background: Duration,
@@ -131,6 +133,7 @@ impl Default for Pace {
             update_answer: Duration::from_millis(60),
             other_answer: Duration::from_millis(20),
             object_removal: Duration::from_millis(600),
+            create_background: Duration::from_millis(40),
             create_look: Duration::from_secs(1),
             create_refused: Duration::from_millis(560),
             update_background: Duration::from_millis(90),
@@ -163,6 +166,7 @@ impl Pace {
             update_answer: real.update_answer.mul_f64(factor),
             other_answer: real.other_answer.mul_f64(factor),
             object_removal: real.object_removal.mul_f64(factor),
+            create_background: real.create_background.mul_f64(factor),
             create_look: real.create_look.mul_f64(factor),
             create_refused: real.create_refused.mul_f64(factor),
             update_background: real.update_background.mul_f64(factor),

@@ -108,7 +108,12 @@ async fn serve(sim: &Sim, incoming: Incoming) -> Response {
     let delay = {
         let mut world = sim.lock();
         world.journal.record(call);
-        world.answer_delay(reply.answer)
+        let requests = if reply.status < 400 {
+            route.requests
+        } else {
+            0
+        };
+        world.answer_time(reply.answer) + world.held_up(requests)
     };
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;

@@ -169,11 +169,27 @@ fn prepare(manifest: &mut Value, namespace: &str) {
     if kind == "Secret" {
         encode_string_data(manifest);
     }
+    let containers = template_of_mut(manifest)
+        .and_then(|template| template.pointer_mut("/spec/containers"))
+        .and_then(Value::as_array_mut);
+    for container in containers.into_iter().flatten() {
+        let ports = container.get_mut("ports").and_then(Value::as_array_mut);
+        for port in ports.into_iter().flatten() {
+            entry_or(port, "protocol", json!("TCP"));
+        }
+    }
     if matches!(kind.as_str(), "Deployment" | "StatefulSet")
         && manifest["spec"].is_object()
         && manifest["spec"]["replicas"].is_null()
     {
         manifest["spec"]["replicas"] = json!(1);
+    }
+}
+
+/// Sets a field that is absent.
+fn entry_or(object: &mut Value, field: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.entry(field).or_insert(value);
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Cx, Object, in_time};
 
@@ -31,6 +31,26 @@ pub(crate) struct Pod {
 impl Pod {
     pub(crate) fn is_ready(&self, now: Timestamp) -> bool {
         self.ready_at.is_some_and(|at| at <= now)
+    }
+
+    /// Its labels: the template's, and those by which its owner knows it.
+    pub(crate) fn labels(&self, owner: &Object) -> Value {
+        let mut labels = self.template["metadata"]["labels"].clone();
+        if !labels.is_object() {
+            labels = json!({});
+        }
+        match owner.kind() {
+            "StatefulSet" => {
+                let name = owner.manifest["metadata"]["name"].as_str().unwrap_or("");
+                let index = ordinal_of(name, self);
+                labels["apps.kubernetes.io/pod-index"] = json!(index.to_string());
+                labels["controller-revision-hash"] = json!(format!("{name}-{}", self.hash));
+                labels["statefulset.kubernetes.io/pod-name"] = json!(self.name);
+            }
+            "Job" => labels["job-name"] = owner.manifest["metadata"]["name"].clone(),
+            _ => labels["pod-template-hash"] = json!(self.hash),
+        }
+        labels
     }
 
     /// Whether a node has taken it.
@@ -311,8 +331,6 @@ fn next_ready(object: &Object, now: Timestamp) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use serde_json::json;
 
     use super::*;
 

@@ -10,7 +10,7 @@ use crate::request::Request;
 use crate::scope::{Permission, Scope, allowed};
 use crate::variables::{Bound, EnumCheck};
 use crate::world::environment::Environment;
-use crate::world::{Project, World, global};
+use crate::world::{NoGround, Project, World, global};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -71,12 +71,10 @@ fn admitted(request: &Request) -> Result<Args, Fail> {
 }
 
 fn project_of(world: &World, key: &str) -> Result<Project, Fail> {
-    let project = world.projects.get(key).ok_or_else(|| {
-        Fail::code(
-            6074,
-            format!("failed to find project {key}, err: {NO_DOCUMENTS}"),
-        )
-    })?;
+    let project = world
+        .projects
+        .get(key)
+        .ok_or_else(|| Fail::code(6074, NO_DOCUMENTS))?;
     if project.deploy_type != "k8s" {
         return Err(Fail::code(6074, "only support k8s type"));
     }
@@ -132,7 +130,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             .globals
             .iter()
             .find(|declared| declared.key == sent.key)
-            .ok_or_else(|| Fail::wrapped("global variables not match the definition"))?;
+            .ok_or_else(|| Fail::multi("global variables not match the definition"))?;
         let mut variable = global(declared);
         variable.variable.value = sent.value;
         environment.globals.push(variable);
@@ -175,6 +173,9 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             }
         }
         environment
+            .check_values(&service, EnumCheck::Strict)
+            .map_err(|error| Fail::code(6074, format!("failed to render variable: {error}")))?;
+        environment
             .render(&service, EnumCheck::Strict)
             .map_err(|error| Fail::code(6074, error))?;
         environment.services.push(service);
@@ -192,29 +193,20 @@ fn place(world: &mut World, environment: Environment) -> Outcome {
         return Err(Fail::multi("创建环境失败: 创建环境失败: 环境已存在"));
     }
     if !world.clusters.contains_key(&environment.cluster_id) {
-        return Err(Fail::wrapped(format!(
-            "cluster {} not found",
+        return Err(Fail::multi(format!(
+            "创建环境失败: cluster {} not found",
             environment.cluster_id
         )));
     }
+    // The namespace stays behind when the registry is unknown (Z§14.28).
     world
-        .ensure_namespace(
+        .ensure_ground(
             &environment.cluster_id,
             &environment.namespace,
             &environment.project,
+            &environment.registry_id,
         )
-        .map_err(|error| Fail::multi(format!("创建环境失败: {error}")))?;
-    // The namespace stays behind (Z§14.28); an id that is no id means the first registry (Z§4.6).
-    if is_object_id(&environment.registry_id)
-        && world
-            .registries
-            .iter()
-            .all(|registry| registry.registry_id != environment.registry_id)
-    {
-        return Err(Fail::multi(
-            "创建环境失败: 创建secret失败: 无法创建默认的镜像仓库",
-        ));
-    }
+        .map_err(|error| error.within("创建环境失败"))?;
     conflict(world, &environment)?;
     world.begin_create(environment);
     Ok(Reply::success().after(world.pace().create_answer))
@@ -247,10 +239,6 @@ pub(super) fn conflict(world: &World, environment: &Environment) -> Result<(), F
         }
     }
     Ok(())
-}
-
-fn is_object_id(text: &str) -> bool {
-    text.len() == 24 && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 #[derive(Default, Deserialize)]
@@ -290,30 +278,16 @@ fn change_registry(
     edit: &Edit,
 ) -> Result<(), Fail> {
     let environment = world
-        .environment_in(scope, project, env)
+        .environment_in_mut(scope, project, env)
         .ok_or_else(|| Fail::code(6076, "环境不存在"))?;
+    // Stored first, whatever comes of it (Z§14.27).
+    environment.registry_id.clone_from(&edit.registry_id);
     let (cluster, namespace) = (
         environment.cluster_id.clone(),
         environment.namespace.clone(),
     );
-    if let Some(environment) = world.environment_mut(project, env) {
-        // Stored first, whatever comes of it (Z§14.27).
-        environment.registry_id.clone_from(&edit.registry_id);
-    }
     world.changes += 1;
     world
-        .ensure_namespace(&cluster, &namespace, project)
-        .map_err(|error| Fail::code(6400, error))?;
-    if is_object_id(&edit.registry_id)
-        && world
-            .registries
-            .iter()
-            .all(|registry| registry.registry_id != edit.registry_id)
-    {
-        return Err(Fail::code(
-            6401,
-            format!("failed to find registry: {NO_DOCUMENTS}"),
-        ));
-    }
-    Ok(())
+        .ensure_ground(&cluster, &namespace, project, &edit.registry_id)
+        .map_err(NoGround::coded)
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::scale::refresh_applied;
 use crate::render;
-use crate::reply::{Fail, Outcome, Reply};
+use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope};
 use crate::world::World;
@@ -57,14 +57,17 @@ fn permitted(request: &Request, args: &Args) -> Result<(), Fail> {
 }
 
 fn image(world: &mut World, request: &Request, kind: &str, args: &Args) -> Outcome {
-    // An empty name is no filter: the first environment of the project is changed (Z§14.25).
-    let environment = world.environments.values().find(|environment| {
-        environment.project == args.product_name
-            && environment.scope == Scope::Test
-            && (args.env_name.is_empty() || environment.key == args.env_name)
-    });
-    let environment =
-        environment.ok_or_else(|| Fail::code(6082, "mongo: no documents in result"))?;
+    let project = &args.product_name;
+    if !world.projects.contains_key(project) {
+        return Err(Fail::code(
+            6082,
+            format!("failed to find template project {project}, error: {NO_DOCUMENTS}"),
+        ));
+    }
+    // An empty name is no filter (Z§14.25).
+    let environment = world
+        .environment_or_first(Some(Scope::Test), project, &args.env_name)
+        .ok_or_else(|| Fail::code(6082, NO_DOCUMENTS))?;
     let env = (environment.project.clone(), environment.key.clone());
     let (cluster, namespace) = (
         environment.cluster_id.clone(),

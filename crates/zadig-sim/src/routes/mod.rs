@@ -29,6 +29,8 @@ pub(crate) struct Route {
     pub(crate) mutating: bool,
     /// The kind of environment it is for.
     pub(crate) scope: Scope,
+    /// How many requests to Kubernetes a successful call is made of (Z§8).
+    pub(crate) requests: u32,
     /// The first level that has it.
     pub(crate) since: Level,
     pub(crate) handler: fn(&mut World, &Request) -> Outcome,
@@ -109,6 +111,7 @@ const fn read(
         name,
         mutating: false,
         scope: Scope::Test,
+        requests: 0,
         since: Level::V42,
         handler,
     }
@@ -126,6 +129,7 @@ const fn write(
         name,
         mutating: true,
         scope: Scope::Test,
+        requests: 1,
         since: Level::V42,
         handler,
     }
@@ -136,6 +140,19 @@ impl Route {
     const fn production(self) -> Self {
         Self {
             scope: Scope::Production,
+            ..self
+        }
+    }
+
+    /// The same route, which makes that many requests to Kubernetes.
+    const fn asks_kubernetes(self, requests: u32) -> Self {
+        Self { requests, ..self }
+    }
+
+    /// The same route, which only later releases have.
+    const fn since(self, level: Level) -> Self {
+        Self {
+            since: level,
             ..self
         }
     }
@@ -161,7 +178,8 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/{env}",
         "environment.get",
         observe::detail,
-    ),
+    )
+    .asks_kubernetes(1),
     read(
         "GET",
         "/openapi/environments/production/{env}",
@@ -174,7 +192,8 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/{env}/services/{svc}",
         "service.get",
         observe::service,
-    ),
+    )
+    .asks_kubernetes(1),
     read(
         "GET",
         "/openapi/environments/production/{env}/services/{svc}",
@@ -200,7 +219,8 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments",
         "environment.create",
         create::create,
-    ),
+    )
+    .asks_kubernetes(2),
     write(
         "POST",
         "/openapi/environments/production",
@@ -239,7 +259,8 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/service/yaml",
         "service.add",
         services::add,
-    ),
+    )
+    .asks_kubernetes(2),
     write(
         "POST",
         "/openapi/environments/production/service/yaml",
@@ -252,7 +273,8 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/{env}/services",
         "service.update",
         services::update,
-    ),
+    )
+    .asks_kubernetes(2),
     write(
         "PUT",
         "/openapi/environments/production/{env}/services",

@@ -188,27 +188,14 @@ pub(crate) fn yaml(world: &mut World, request: &Request) -> Outcome {
 
 pub(crate) fn events(world: &mut World, request: &Request) -> Outcome {
     let project = request.query("projectKey");
-    // An empty name is no filter (Z§2.2 no. 8).
-    let environment = match request.query("envName") {
-        "" => world
-            .environments
-            .values()
-            .find(|environment| environment.project == project),
-        env => Some(
-            world
-                .environment(project, env)
-                .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?,
-        ),
-    };
+    let environment = world
+        .environment_or_first(None, project, request.query("envName"))
+        .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
     let (kind, name) = (request.query("type"), request.query("name"));
-    let found: Vec<Value> = environment
-        .and_then(|environment| {
-            world
-                .clusters
-                .get(&environment.cluster_id)?
-                .namespaces
-                .get(&environment.namespace)
-        })
+    let found: Vec<Value> = world
+        .clusters
+        .get(&environment.cluster_id)
+        .and_then(|kube| kube.namespaces.get(&environment.namespace))
         .into_iter()
         .flat_map(|namespace| &namespace.events)
         .filter(|event| event.kind == kind && event.name == name)

@@ -55,6 +55,7 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
     };
     request.permitted_on(&args.project_key, &args.env_key, permission, Scope::Test)?;
     let env = (args.project_key.clone(), args.env_key.clone());
+    world.check_lock(&args.project_key, 6081)?;
     let environment = world
         .environment_in(Scope::Test, &args.project_key, &args.env_key)
         .ok_or_else(|| Fail::code(6081, NO_DOCUMENTS))?;
@@ -65,6 +66,15 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
         .service(&args.service_name)
         .ok_or_else(|| Fail::code(6081, format!("service {} not found", args.service_name)))?;
     // An enum outside its options breaks every scale of the service (Z§14.24).
+    environment
+        .check_values(service, EnumCheck::Strict)
+        .map_err(|error| {
+            let name = &service.name;
+            Fail::code(
+                6081,
+                format!("failed to merge render variables for service {name}: failed to convert render variable kv to yaml, err: {error}"),
+            )
+        })?;
     let objects = environment
         .render(service, EnumCheck::Strict)
         .map_err(|error| Fail::code(6081, error))?;
@@ -143,6 +153,7 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
         refresh_applied(environment, &args.service_name);
     }
     world.touch(&env, &request.user.name);
+    world.hold_lock(&args.project_key, world.pace().other_answer);
     Ok(Reply::success().after(world.pace().other_answer))
 }
 

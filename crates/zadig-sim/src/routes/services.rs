@@ -1,5 +1,7 @@
 //! Adding and updating services (Z§4.10, Z§4.11).
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -72,14 +74,14 @@ pub(crate) fn add(world: &mut World, request: &Request) -> Outcome {
             project.templates(request.scope),
             &service.service_name,
             &variables,
-            std::collections::BTreeMap::new(),
+            BTreeMap::new(),
             false,
         )
         .ok_or_else(|| {
             Fail::code(
                 6092,
                 format!(
-                    "failed to find service {}: {NO_DOCUMENTS}",
+                    "更新环境失败: service {} not found from db",
                     service.service_name
                 ),
             )
@@ -87,8 +89,7 @@ pub(crate) fn add(world: &mut World, request: &Request) -> Outcome {
         relate(&mut environment, &fresh);
         environment.services.push(fresh);
     }
-    World::check_updatable(&environment)?;
-    begin(world, environment, &sent)
+    begin(world, request, environment, &sent)
 }
 
 pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
@@ -116,7 +117,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
             .and_then(|service| service.revisions.last())
             .ok_or_else(|| {
                 Fail::multi(format!(
-                    "更新环境失败: failed to find service {}: {NO_DOCUMENTS}",
+                    "更新环境失败: failed to get latest service template {}, err: {NO_DOCUMENTS}",
                     service.service_name
                 ))
             })?
@@ -133,7 +134,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
                     project.templates(request.scope),
                     &service.service_name,
                     &variables,
-                    std::collections::BTreeMap::new(),
+                    BTreeMap::new(),
                     false,
                 ) {
                     relate(&mut environment, &fresh);
@@ -144,6 +145,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
                 let mut deployed = environment.services[at].clone();
                 deployed.variables = merged(&deployed, service, &newest.variables, &environment);
                 if deployed.revision != newest {
+                    forget_template_images(&environment, &mut deployed);
                     // A newer template brings its own replicas (Z§14.15).
                     deployed.replicas.clear();
                     deployed.revision = newest;
@@ -153,25 +155,29 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
             }
         }
     }
-    World::check_updatable(&environment)?;
-    World::check_decodable(&environment)?;
-    begin(world, environment, &sent)
+    begin(world, request, environment, &sent)
 }
 
-fn begin(world: &mut World, environment: Environment, sent: &[Sent]) -> Outcome {
-    super::create::conflict(world, &environment)?;
+/// The synchronous part of both: the lock, the state, the namespace, what can be decoded, in that order (Z§4.11).
+fn begin(world: &mut World, request: &Request, environment: Environment, sent: &[Sent]) -> Outcome {
+    world.check_lock(&environment.project, 6076)?;
+    World::check_updatable(&environment)?;
     world
-        .ensure_namespace(
+        .ensure_ground(
             &environment.cluster_id,
             &environment.namespace,
             &environment.project,
+            &environment.registry_id,
         )
-        .map_err(|error| Fail::multi(format!("更新环境失败: {error}")))?;
-    let names = sent
+        .map_err(|error| error.within("更新环境失败"))?;
+    super::create::conflict(world, &environment)?;
+    World::check_decodable(&environment)?;
+    let names: Vec<String> = sent
         .iter()
         .map(|service| service.service_name.clone())
         .collect();
-    world.begin_update(environment, names);
+    world.hold_lock(&environment.project, world.pace().update_answer);
+    world.begin_update(environment, &names, &request.user.name);
     Ok(Reply::success().after(world.pace().update_answer))
 }
 
@@ -257,6 +263,20 @@ fn merged(
             }
         })
         .collect()
+}
+
+/// Images follow the template unless they differ from those of the revision that was deployed (Z§4.11).
+fn forget_template_images(environment: &Environment, deployed: &mut Deployed) {
+    let bare = Deployed {
+        images: BTreeMap::new(),
+        ..deployed.clone()
+    };
+    let template = crate::render::containers(&environment.objects(&bare));
+    deployed.images.retain(|name, image| {
+        template
+            .iter()
+            .all(|container| &container.name != name || &container.image != image)
+    });
 }
 
 /// Keeps the global variables' lists of bound services true.

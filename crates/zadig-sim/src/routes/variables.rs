@@ -119,6 +119,6 @@ pub(crate) fn put(world: &mut World, request: &Request) -> Outcome {
         return Ok(Reply::success().after(world.pace().other_answer));
     }
     World::check_decodable(&environment)?;
-    world.begin_update(environment, affected);
+    world.begin_update(environment, &affected, &request.user.name);
     Ok(Reply::success().after(world.pace().update_answer))
 }

@@ -8,11 +8,10 @@ use serde_json::Value;
 use super::{Event, Key, Revision, Service, World};
 use crate::clock::later;
 use crate::kube::{validate, workload};
-use crate::options::Level;
 use crate::render::{self, Container, Input, Place, id_of};
 use crate::reply::Fail;
 use crate::scope::Scope;
-use crate::variables::{Bound, EnumCheck, Global, Variable};
+use crate::variables::{self, Bound, EnumCheck, Global, Variable};
 
 /// The words for "this environment cannot be changed now" (Z§2.3).
 const BUSY: &str = "更新环境失败: 环境正处于不能更新的状态";
@@ -39,7 +38,7 @@ pub(crate) struct Environment {
 }
 
 /// A service in an environment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Deployed {
     pub(crate) name: String,
     pub(crate) revision: Revision,
@@ -92,6 +91,23 @@ impl Environment {
         render::objects(place, input, check)
     }
 
+    /// The objects of one of its services as far as they can be rendered: what Zadig looks for in the cluster (Z§4.3).
+    pub(crate) fn objects(&self, service: &Deployed) -> Vec<Value> {
+        self.render(service, EnumCheck::Lenient).unwrap_or_default()
+    }
+
+    /// Whether the values of a service fit the types of its variables.
+    ///
+    /// The error names the variable.
+    pub(crate) fn check_values(&self, service: &Deployed, check: EnumCheck) -> Result<(), String> {
+        let variables: Vec<Variable> = service
+            .variables
+            .iter()
+            .map(|bound| self.effective(bound))
+            .collect();
+        variables::values(&variables, check).map(drop)
+    }
+
     /// A variable with the value it is rendered with.
     pub(crate) fn effective(&self, bound: &Bound) -> Variable {
         let mut variable = bound.variable.clone();
@@ -116,9 +132,38 @@ impl World {
             .filter(|environment| environment.scope == scope)
     }
 
+    /// The same, to be changed.
+    pub(crate) fn environment_in_mut(
+        &mut self,
+        scope: Scope,
+        project: &str,
+        env: &str,
+    ) -> Option<&mut Environment> {
+        self.environment_mut(project, env)
+            .filter(|environment| environment.scope == scope)
+    }
+
     /// A project's environment, whichever its kind; `None` for an unknown one.
     pub(crate) fn environment(&self, project: &str, env: &str) -> Option<&Environment> {
         self.environments.get(&(project.to_owned(), env.to_owned()))
+    }
+
+    /// A project's environment by a name that may be empty: that is no condition, so the first one in storage is found (Z§2.2 no. 8).
+    ///
+    /// Without a scope the kind does not count.
+    pub(crate) fn environment_or_first(
+        &self,
+        scope: Option<Scope>,
+        project: &str,
+        env: &str,
+    ) -> Option<&Environment> {
+        let fits = |environment: &&Environment| {
+            environment.project == project
+                && (env.is_empty() || environment.key == env)
+                && scope.is_none_or(|scope| environment.scope == scope)
+        };
+        let all = self.environments.values().filter(fits);
+        all.min_by_key(|environment| environment.life)
     }
 
     pub(crate) fn environment_mut(&mut self, project: &str, env: &str) -> Option<&mut Environment> {
@@ -172,26 +217,6 @@ impl World {
             containers: Vec::new(),
             applied: Vec::new(),
         })
-    }
-
-    /// Makes a namespace with Zadig's labels unless it is there (Z§4.6); one that is going is refused.
-    pub(crate) fn ensure_namespace(
-        &mut self,
-        cluster: &str,
-        namespace: &str,
-        project: &str,
-    ) -> Result<(), String> {
-        let labels = [("createdBy", "koderover"), ("s-product", project)];
-        self.in_cluster(cluster, |kube, cx| match kube.namespaces.get(namespace) {
-            Some(found) if found.terminating => Err(format!(
-                "创建用户namespace失败: namespace `{namespace}` is in terminating state, please wait for a while and try again"
-            )),
-            Some(_) => Ok(()),
-            None => kube.create_namespace(cx, namespace, &labels).map_err(|error| {
-                format!("创建用户namespace失败: {error}")
-            }),
-        })
-        .unwrap_or(Ok(()))
     }
 
     /// Applies a service's objects: those whose text changed since the last time, as a patch (Z§4.11). Whether all were taken.
@@ -255,33 +280,43 @@ impl World {
         ok
     }
 
-    /// Begins the work behind a create: everything is applied at once, readiness is looked at once a second (Z§4.6).
+    /// Stores a new environment and begins the work behind its creation (Z§4.6).
     pub(crate) fn begin_create(&mut self, environment: Environment) {
         let env = (environment.project.clone(), environment.key.clone());
         let life = environment.life;
+        self.environments.insert(env.clone(), environment);
+        let after = self.answer_time(self.pace().create_answer) + self.pace().create_background;
+        self.plan(after, Event::Create { env, life });
+        self.changes += 1;
+    }
+
+    /// Applies all services of a new environment at once; readiness is looked at once a second from here on.
+    pub(super) fn apply_created(&mut self, env: &Key, life: u64) {
+        let Some(environment) = self.alive(env, life) else {
+            return;
+        };
         let services: Vec<String> = environment
             .services
             .iter()
             .map(|s| s.name.clone())
             .collect();
-        self.environments.insert(env.clone(), environment);
         let mut ok = true;
         for service in &services {
-            ok &= self.apply_service(&env, service);
+            ok &= self.apply_service(env, service);
         }
-        let until = later(self.now(), self.start_timeout);
+        let env = env.clone();
         if ok {
-            self.plan(
+            let until = later(self.now(), self.start_timeout);
+            self.plan_always(
                 self.pace().create_look,
                 Event::CreateLook { env, life, until },
             );
         } else {
-            self.plan(
+            self.plan_always(
                 self.pace().create_refused,
                 Event::CreateFailed { env, life },
             );
         }
-        self.changes += 1;
     }
 
     pub(super) fn look_at_created(
@@ -317,6 +352,8 @@ impl World {
                 for service in &mut environment.services {
                     service.containers = render::containers(&service.applied);
                 }
+                // Written anew, and not in the order of the request (Z§4.2).
+                self.rng.shuffle(&mut environment.services);
             }
         } else if at >= until {
             if let Some(environment) = self.environments.get_mut(env) {
@@ -362,48 +399,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Stores a changed environment and begins the work behind add and update.
-    pub(crate) fn begin_update(&mut self, mut environment: Environment, services: Vec<String>) {
-        let env = (environment.project.clone(), environment.key.clone());
-        let life = environment.life;
-        "updating".clone_into(&mut environment.status);
-        environment.update_time = self.now().as_second();
-        self.environments.insert(env.clone(), environment);
-        self.plan(
-            self.pace().update_background,
-            Event::Update {
-                env,
-                life,
-                services,
-            },
-        );
-        self.changes += 1;
-    }
-
-    pub(super) fn apply_update(&mut self, env: &Key, life: u64, services: &[String]) {
-        if self
-            .environments
-            .get(env)
-            .is_none_or(|environment| environment.life != life)
-        {
-            return;
-        }
-        for service in services {
-            self.apply_service(env, service);
-        }
-        let now = self.now().as_second();
-        if let Some(environment) = self.environments.get_mut(env) {
-            // Errors of single services are stored and shown nowhere (Z§4.11).
-            "success".clone_into(&mut environment.status);
-            environment.update_time = now;
-            for service in &mut environment.services {
-                if services.contains(&service.name) {
-                    service.containers = render::containers(&service.applied);
-                }
-            }
-        }
     }
 
     pub(super) fn finish_delete(&mut self, env: &Key, life: u64, with_resources: bool) {
@@ -551,19 +546,6 @@ impl World {
             }
         });
         true
-    }
-
-    /// Notes a change of an environment's record.
-    pub(crate) fn touch(&mut self, env: &Key, by: &str) {
-        let now = self.now().as_second();
-        let maintained = self.level >= Level::V50;
-        if let Some(environment) = self.environments.get_mut(env) {
-            environment.update_time = now;
-            if maintained {
-                by.clone_into(&mut environment.update_by);
-            }
-        }
-        self.changes += 1;
     }
 }
 

@@ -3,8 +3,11 @@
 //! Background work is an event with a time; a virtual and a real clock run the same events. What routes do to environments is in
 //! `environment`, what Zadig shows of the clusters in `view`, the whole state in `snapshot`.
 
+mod crowd;
 pub(crate) mod environment;
+mod namespace;
 mod snapshot;
+mod update;
 pub(crate) mod view;
 
 use std::collections::BTreeMap;
@@ -24,7 +27,11 @@ use crate::options::{ClockMode, Level, Licence, Options, Pace};
 use crate::scope::Scope;
 use crate::seed::{ClusterSeed, RegistrySeed, Seed, ServiceSeed};
 use crate::variables::{Global, Variable};
+use crate::world::crowd::{Bucket, Locks};
 use crate::world::environment::Environment;
+use crate::world::update::Update;
+
+pub(crate) use namespace::NoGround;
 
 /// Zadig's own default of `SERVICE_START_TIMEOUT` (Z§4.6).
 const START_TIMEOUT: Duration = Duration::from_mins(5);
@@ -85,6 +92,8 @@ pub(crate) struct Revision {
 /// Work that goes on after an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Event {
+    /// Apply what a creation brings.
+    Create { env: Key, life: u64 },
     /// Look whether a created environment is ready.
     CreateLook {
         env: Key,
@@ -94,11 +103,9 @@ pub(crate) enum Event {
     /// A creation failed.
     CreateFailed { env: Key, life: u64 },
     /// Apply what an update changed.
-    Update {
-        env: Key,
-        life: u64,
-        services: Vec<String>,
-    },
+    Update { env: Key, life: u64, update: Update },
+    /// An update is over.
+    Updated { env: Key, life: u64, by: String },
     /// Take the record of a deleted environment away.
     Delete {
         env: Key,
@@ -150,6 +157,8 @@ pub(crate) struct World {
     pub(crate) registries: Vec<RegistrySeed>,
     pub(crate) projects: BTreeMap<String, Project>,
     pub(crate) environments: BTreeMap<Key, Environment>,
+    locks: Locks,
+    bucket: Bucket,
     queue: Queue<Event>,
     clock: Timestamp,
     rng: fastrand::Rng,
@@ -233,6 +242,8 @@ impl World {
             registries: document.registries.clone(),
             projects,
             environments: BTreeMap::new(),
+            locks: Locks::default(),
+            bucket: Bucket::new(clock),
             queue: Queue::default(),
             clock,
             rng: fastrand::Rng::with_seed(1),
@@ -271,10 +282,10 @@ impl World {
             .map(|user| user.token())
     }
 
-    /// How long an answer takes besides what its handler says.
-    pub(crate) fn answer_delay(&self, answer: Duration) -> Duration {
+    /// The time from a call to its answer, for work that takes that long: none on a virtual clock.
+    pub(crate) fn answer_time(&self, work: Duration) -> Duration {
         match self.options.clock {
-            ClockMode::Real => answer + self.options.latency,
+            ClockMode::Real => work,
             ClockMode::Virtual { .. } => Duration::ZERO,
         }
     }
@@ -365,17 +376,15 @@ impl World {
 
     fn happen(&mut self, at: Timestamp, event: Event) {
         match event {
+            Event::Create { env, life } => self.apply_created(&env, life),
             Event::CreateLook { env, life, until } => self.look_at_created(&env, life, until, at),
             Event::CreateFailed { env, life } => {
                 if let Some(environment) = self.alive(&env, life) {
                     "failed".clone_into(&mut environment.status);
                 }
             }
-            Event::Update {
-                env,
-                life,
-                services,
-            } => self.apply_update(&env, life, &services),
+            Event::Update { env, life, update } => self.apply_update(&env, life, update),
+            Event::Updated { env, life, by } => self.end_update(&env, life, &by),
             Event::Delete {
                 env,
                 life,

@@ -135,7 +135,7 @@ fn pod_shown(kube: &Cluster, namespace: &str, owner: &Object, pod: &Pod, now: Ti
             "namespace": namespace,
             "uid": pod.uid,
             "creationTimestamp": seconds_text(pod.created),
-            "labels": pod.template["metadata"]["labels"],
+            "labels": pod.labels(owner),
             "annotations": pod.template["metadata"]["annotations"],
             "ownerReferences": [{
                 "kind": owner.kind(),

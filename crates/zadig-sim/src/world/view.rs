@@ -40,7 +40,7 @@ impl World {
         };
         let now = self.now();
         let (mut pods, mut ready, mut workloads, mut jobs, mut suspended) = (0, 0, 0, 0, 0);
-        for object in &service.applied {
+        for object in &environment.objects(service) {
             let (kind, name) = kind_and_name(object);
             let live = kube.object(&environment.namespace, &kind, &name);
             match kind.as_str() {
@@ -60,10 +60,9 @@ impl World {
                 _ => {}
             }
         }
-        let asleep = environment.status == "sleeping";
         match (workloads, jobs) {
             (0, 0) => "succeeded",
-            (0, _) if asleep || suspended == jobs => "allsuspend",
+            (0, _) if suspended == jobs => "allsuspend",
             (0, _) if suspended > 0 => "partsuspend",
             (0, _) => "nosuspend",
             _ if pods == 0 => "unstart",
@@ -78,9 +77,9 @@ impl World {
         let kube = self.clusters.get(&environment.cluster_id);
         let objects = environment
             .service(name)
-            .map(|s| s.applied.as_slice())
+            .map(|service| environment.objects(service))
             .unwrap_or_default();
-        for object in objects {
+        for object in &objects {
             let (kind, name) = kind_and_name(object);
             let Some(live) = kube.and_then(|k| k.object(&environment.namespace, &kind, &name))
             else {
@@ -102,7 +101,7 @@ impl World {
                     "images": images(live),
                     "pods": [],
                     "create_time": live.created.as_second(),
-                    "suspend": live.manifest["spec"]["suspend"] == true || environment.status == "sleeping",
+                    "suspend": live.manifest["spec"]["suspend"] == true,
                     "schedule": live.manifest["spec"]["schedule"],
                     "last_schedule": "N/A",
                 })),
@@ -182,7 +181,7 @@ impl World {
                     "age": age(now, pod.created),
                     "createtime": pod.created.as_second(),
                     "ip": if placed { address_text(pod.address) } else { String::new() },
-                    "labels": pod.template["metadata"].get("labels").cloned().unwrap_or_else(|| json!({})),
+                    "labels": pod.labels(object),
                     "containers": containers,
                     "node_name": if placed { node.clone() } else { String::new() },
                     "host_ip": if placed { host.clone() } else { String::new() },
