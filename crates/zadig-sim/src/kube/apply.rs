@@ -169,6 +169,9 @@ fn prepare(manifest: &mut Value, namespace: &str) {
     if kind == "Secret" {
         encode_string_data(manifest);
     }
+    if kind == "PersistentVolumeClaim" && manifest["spec"]["volumeMode"].is_null() {
+        entry(manifest, "spec").insert("volumeMode".to_owned(), json!("Filesystem"));
+    }
     let containers = template_of_mut(manifest)
         .and_then(|template| template.pointer_mut("/spec/containers"))
         .and_then(Value::as_array_mut);

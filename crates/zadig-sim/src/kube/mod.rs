@@ -390,10 +390,24 @@ impl Object {
         if has_generation(self.kind()) {
             metadata.insert("generation".to_owned(), json!(self.generation));
         }
+        if self.kind() == "PersistentVolumeClaim" {
+            metadata.insert(
+                "finalizers".to_owned(),
+                json!(["kubernetes.io/pvc-protection"]),
+            );
+        }
         if let Some(at) = self.deleting {
             metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
             metadata.insert("deletionTimestamp".to_owned(), json!(seconds_text(at)));
-            metadata.insert("finalizers".to_owned(), json!(["foregroundDeletion"]));
+            let finalizers = metadata.entry("finalizers").or_insert_with(|| json!([]));
+            if let Some(finalizers) = finalizers.as_array_mut() {
+                finalizers.push(json!("foregroundDeletion"));
+            }
+        }
+        match self.kind() {
+            "PersistentVolumeClaim" => live["status"] = json!({ "phase": "Pending" }),
+            "Ingress" => live["status"] = json!({ "loadBalancer": {} }),
+            _ => {}
         }
         live
     }

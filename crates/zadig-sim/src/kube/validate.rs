@@ -224,6 +224,9 @@ pub(crate) fn admit(kind: &str, manifest: &Value, live: Option<&Value>) -> Resul
             "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
         ));
     }
+    if kind == "Secret" && live.is_some_and(|live| live["type"] != manifest["type"]) {
+        return Err(invalid("type: Invalid value: field is immutable"));
+    }
     if kind == "PersistentVolumeClaim" {
         claim_fits(manifest, live).map_err(|what| invalid(&what))?;
     }

@@ -24,6 +24,14 @@ struct Args {
     env_name: String,
     global_variables: Option<Vec<SentGlobal>>,
     services: Option<Vec<SentService>>,
+    env_configs: Option<Vec<SentConfig>>,
+}
+
+/// Name and type of the body are not used: the text decides (Z§4.6).
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SentConfig {
+    yaml_data: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -118,7 +126,7 @@ pub(crate) fn create_production(world: &mut World, request: &Request) -> Outcome
     }
     let mut environment = begun(world, request, &args);
     environment.alias = args.env_name;
-    place(world, environment)
+    place(world, environment, &[])
 }
 
 pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
@@ -180,11 +188,13 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             .map_err(|error| Fail::code(6074, error))?;
         environment.services.push(service);
     }
-    place(world, environment)
+    let configs = args.env_configs.unwrap_or_default();
+    let configs: Vec<String> = configs.into_iter().map(|sent| sent.yaml_data).collect();
+    place(world, environment, &configs)
 }
 
-/// Gives an environment its place in a cluster and begins to create it.
-fn place(world: &mut World, environment: Environment) -> Outcome {
+/// Gives an environment its place in a cluster, with its configuration objects, and begins to create it.
+fn place(world: &mut World, environment: Environment, configs: &[String]) -> Outcome {
     // One key for test and production environments (Z§4.6).
     if world
         .environment(&environment.project, &environment.key)
@@ -207,8 +217,22 @@ fn place(world: &mut World, environment: Environment) -> Outcome {
             &environment.registry_id,
         )
         .map_err(|error| error.within("创建环境失败"))?;
+    // What was written stays behind in a refused create (Z§4.6).
+    let (cluster, namespace) = (
+        environment.cluster_id.clone(),
+        environment.namespace.clone(),
+    );
+    let env = (environment.project.clone(), environment.key.clone());
+    let written = world
+        .apply_configs(&cluster, &namespace, &env, configs)
+        .map_err(|error| Fail::multi(format!("创建环境失败: {error}")))?;
     conflict(world, &environment)?;
+    let (by, at) = (environment.update_by.clone(), environment.update_time);
     world.begin_create(environment);
+    for (kind, name) in written {
+        // A second record of one second is refused in the background, where nobody sees it.
+        world.config_records.note(&env, kind, &name, &by, at).ok();
+    }
     Ok(Reply::success().after(world.pace().create_answer))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! One file per group. A handler decodes, checks in the order of Z§17 no. 24, changes the world and answers; it never waits.
 
+mod configs;
 mod create;
 mod delete;
 mod image;
@@ -319,6 +320,71 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/production/{env}/variable",
         "production.variable.update",
         variables::put,
+    )
+    .production(),
+    write(
+        "POST",
+        "/openapi/environments/{env}/envcfgs",
+        "config.create",
+        configs::create,
+    ),
+    // The handler of the test route, so no production environment is ever found (Z§9 no. 8).
+    write(
+        "POST",
+        "/openapi/environments/production/{env}/envcfgs",
+        "production.config.create",
+        configs::create,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/{env}/envcfgs",
+        "config.list",
+        configs::list,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/production/{env}/envcfgs",
+        "production.config.list",
+        configs::list,
+    )
+    .production(),
+    read(
+        "GET",
+        "/openapi/environments/{env}/envcfg/{name}",
+        "config.get",
+        configs::get,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/production/{env}/envcfg/{name}",
+        "production.config.get",
+        configs::get,
+    )
+    .production(),
+    write(
+        "PUT",
+        "/openapi/environments/envcfgs",
+        "config.update",
+        configs::update,
+    ),
+    write(
+        "PUT",
+        "/openapi/environments/production/envcfgs",
+        "production.config.update",
+        configs::update,
+    )
+    .production(),
+    write(
+        "DELETE",
+        "/openapi/environments/{env}/envcfg/{name}",
+        "config.delete",
+        configs::delete,
+    ),
+    write(
+        "DELETE",
+        "/openapi/environments/production/{env}/envcfg/{name}",
+        "production.config.delete",
+        configs::delete,
     )
     .production(),
     write(

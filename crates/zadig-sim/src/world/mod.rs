@@ -3,6 +3,7 @@
 //! Background work is an event with a time; a virtual and a real clock run the same events. What routes do to environments is in
 //! `environment`, what Zadig shows of the clusters in `view`, the whole state in `snapshot`.
 
+pub(crate) mod configs;
 mod crowd;
 pub(crate) mod environment;
 mod namespace;
@@ -27,6 +28,7 @@ use crate::options::{ClockMode, Level, Licence, Options, Pace};
 use crate::scope::Scope;
 use crate::seed::{ClusterSeed, RegistrySeed, Seed, ServiceSeed};
 use crate::variables::{Global, Variable};
+use crate::world::configs::ConfigRecords;
 use crate::world::crowd::{Bucket, Locks};
 use crate::world::environment::Environment;
 use crate::world::update::Update;
@@ -120,6 +122,14 @@ pub(crate) enum Event {
         namespace: String,
         uid: String,
     },
+    /// An object whose foreground deletion has begun is gone.
+    Erase {
+        cluster: String,
+        namespace: String,
+        kind: &'static str,
+        name: String,
+        uid: String,
+    },
     /// A workload's controller has waited long enough.
     Settle {
         cluster: String,
@@ -132,7 +142,10 @@ pub(crate) enum Event {
 impl Event {
     /// Whether it is done by Zadig's own process, and lost with it.
     fn is_zadigs(&self) -> bool {
-        !matches!(self, Self::Gone { .. } | Self::Settle { .. })
+        !matches!(
+            self,
+            Self::Gone { .. } | Self::Erase { .. } | Self::Settle { .. }
+        )
     }
 }
 
@@ -157,6 +170,7 @@ pub(crate) struct World {
     pub(crate) registries: Vec<RegistrySeed>,
     pub(crate) projects: BTreeMap<String, Project>,
     pub(crate) environments: BTreeMap<Key, Environment>,
+    pub(crate) config_records: ConfigRecords,
     locks: Locks,
     bucket: Bucket,
     queue: Queue<Event>,
@@ -242,6 +256,7 @@ impl World {
             registries: document.registries.clone(),
             projects,
             environments: BTreeMap::new(),
+            config_records: ConfigRecords::default(),
             locks: Locks::default(),
             bucket: Bucket::new(clock),
             queue: Queue::default(),
@@ -371,6 +386,7 @@ impl World {
     /// Zadig comes back with an empty database.
     pub(crate) fn lose_everything(&mut self) {
         self.environments.clear();
+        self.config_records = ConfigRecords::default();
         self.changes += 1;
     }
 
@@ -420,6 +436,21 @@ impl World {
                         .is_some_and(|found| found.uid == uid)
                 {
                     kube.namespaces.remove(&namespace);
+                }
+            }
+            Event::Erase {
+                cluster,
+                namespace,
+                kind,
+                name,
+                uid,
+            } => {
+                if let Some(kube) = self.clusters.get_mut(&cluster)
+                    && kube
+                        .object(&namespace, kind, &name)
+                        .is_some_and(|object| object.uid == uid)
+                {
+                    kube.remove(&namespace, kind, &name);
                 }
             }
             Event::Settle {

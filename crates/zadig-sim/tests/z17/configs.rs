@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Zadig, coded, coded_as, creation_with, success, wrapped};
+use crate::support::{Zadig, coded, coded_as, creation_with, empty, success, wrapped};
 
 const NAMESPACE: &str = "shop-env-dev";
 const PUT: &str = "/environments/envcfgs?projectKey=shop";
@@ -203,6 +203,7 @@ async fn z17_09_a_post_creates_and_refuses_what_exists_but_overwrites_a_secret()
             zadig.post(POST, &secret("pass", value)).await.whole(),
             success()
         );
+        zadig.advance(1_000);
     }
     let shown = detail(&zadig, "Secret", "pass").await["secret_detail"]["yaml_data"].clone();
     assert!(shown.as_str().unwrap().contains("pw: dHdv"), "{shown}");
@@ -321,4 +322,213 @@ async fn z17_29_a_put_replaces_labels_and_keeps_the_object() {
     assert_eq!(after["metadata"]["labels"], json!({"s-product": "shop"}));
     assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
     assert_eq!(after["data"], json!({"k": "v2"}));
+}
+
+#[tokio::test]
+async fn z17_29_a_second_write_in_one_second_is_made_and_then_refused() {
+    let zadig = running().await;
+    for (round, expected) in [
+        ("first", success()),
+        ("second", coded(6089, "mongo duplicate key error")),
+    ] {
+        let answer = zadig.put(PUT, &config_map("extra", round)).await;
+        assert_eq!(answer.whole(), expected);
+        let live = zadig.object(NAMESPACE, "ConfigMap", "extra");
+        assert_eq!(live["data"], json!({"k": round}), "the cluster is changed");
+    }
+    assert_eq!(zadig.put(PUT, &secret("pass", "one")).await.status, 200);
+    let panicked = zadig.put(PUT, &secret("pass", "two")).await;
+    assert_eq!(panicked.bare(), empty(500));
+    zadig.advance(1_000);
+    assert_eq!(zadig.put(PUT, &secret("pass", "two")).await.status, 200);
+}
+
+fn ingress(host: &str, annotation: Option<&str>) -> Value {
+    let annotations = annotation.map_or(String::new(), |text| {
+        format!("  annotations:\n    note: {text}\n")
+    });
+    json!({
+        "name": "front", "env_key": "dev", "common_env_cfg_type": "Ingress",
+        "yaml_data": format!(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: front\n{annotations}spec:\n  rules:\n  - host: {host}\n"
+        )
+    })
+}
+
+fn claim(size: &str) -> Value {
+    json!({
+        "name": "data", "env_key": "dev", "common_env_cfg_type": "PVC",
+        "yaml_data": format!(
+            "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata:\n  name: data\nspec:\n  accessModes: [ReadWriteOnce, ReadOnlyMany]\n  resources:\n    requests:\n      storage: {size}\n"
+        )
+    })
+}
+
+#[tokio::test]
+async fn z17_29_a_put_merges_an_ingress_and_makes_a_missing_one() {
+    let zadig = running().await;
+    let first = zadig
+        .put(PUT, &ingress("a.example.com", Some("kept")))
+        .await;
+    assert_eq!(first.whole(), success());
+    zadig.advance(1_000);
+    let second = zadig.put(PUT, &ingress("b.example.com", None)).await;
+    assert_eq!(second.whole(), success());
+    let live = zadig.object(NAMESPACE, "Ingress", "front");
+    assert_eq!(
+        (
+            &live["metadata"]["annotations"],
+            &live["metadata"]["labels"],
+            &live["spec"]["rules"],
+        ),
+        (
+            &json!({"note": "kept"}),
+            &json!({"s-product": "shop"}),
+            &json!([{"host": "b.example.com"}]),
+        )
+    );
+    let shown = detail(&zadig, "Ingress", "front").await["ingress_detail"].clone();
+    assert_eq!(
+        (
+            &shown["host_info"],
+            shown.get("address"),
+            &shown["update_by"]
+        ),
+        (&json!("b.example.com"), None, &json!("admin"))
+    );
+    zadig.advance(1_000);
+    let (status, refused) = zadig.put(PUT, &ingress("$EnvName$.x", None)).await.whole();
+    assert_eq!((status, &refused["code"]), (400, &json!(6095)));
+    let posted = zadig.post(POST, &ingress("c.example.com", None)).await;
+    assert_eq!(posted.whole(), success());
+    let live = zadig.object(NAMESPACE, "Ingress", "front");
+    assert_eq!(live["metadata"].get("annotations"), None, "POST replaces");
+}
+
+#[tokio::test]
+async fn z17_29_a_claim_must_be_there_and_must_not_change() {
+    let zadig = running().await;
+    let (status, missing) = zadig.put(PUT, &claim("1Gi")).await.whole();
+    assert_eq!((status, &missing["code"]), (400, &json!(6095)));
+    let text = missing["description"].as_str().unwrap();
+    assert!(text.starts_with("failed to get live PVC: "), "{text}");
+    assert_eq!(zadig.post(POST, &claim("1Gi")).await.whole(), success());
+    let (status, again) = zadig.post(POST, &claim("1Gi")).await.whole();
+    assert_eq!((status, &again["code"]), (400, &json!(6095)));
+    zadig.advance(1_000);
+    let equal = zadig.put(PUT, &claim("1Gi")).await;
+    assert_eq!(equal.whole(), success());
+    let (status, grown) = zadig.put(PUT, &claim("2Gi")).await.whole();
+    assert_eq!((status, &grown["code"]), (400, &json!(6095)));
+    let shown = detail(&zadig, "PVC", "data").await["pvc_detail"].clone();
+    assert_eq!(
+        (
+            &shown["status"],
+            &shown["access_modes"],
+            shown.get("volume")
+        ),
+        (
+            &json!("Pending"),
+            &json!("ReadWriteOnce,ReadOnlyMany"),
+            None
+        )
+    );
+    assert_eq!(list(&zadig, "PVC").await, ["data"]);
+    let path = "/environments/dev/envcfg/data?projectKey=shop&type=PVC";
+    assert_eq!(zadig.delete(path).await.whole(), success());
+    zadig.advance(1_000);
+    assert_eq!(list(&zadig, "PVC").await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn z17_29_a_put_loses_the_service_label_so_a_restart_needs_only_the_workloads_labels() {
+    let zadig = running().await;
+    for value in ["one", "two"] {
+        let before = zadig.pods(NAMESPACE, "web-");
+        zadig.put(PUT, &config_map("web-config", value)).await;
+        zadig.settle();
+        assert_ne!(zadig.pods(NAMESPACE, "web-"), before, "{value}");
+    }
+    let live = zadig.object(NAMESPACE, "ConfigMap", "web-config");
+    assert_eq!(
+        live["metadata"]["labels"],
+        json!({"mine": "x", "s-product": "shop"})
+    );
+    zadig
+        .set("dev", "web", json!([{"key": "port", "value": "9000"}]))
+        .await;
+    let live = zadig.object(NAMESPACE, "ConfigMap", "web-config");
+    assert_eq!(
+        live["data"],
+        json!({"k": "two"}),
+        "its own text did not change"
+    );
+}
+
+#[tokio::test]
+async fn z17_29_the_pull_secret_is_used_by_all_workloads_and_a_foreign_namespace_restarts_nothing()
+{
+    let zadig = running().await;
+    let used = detail(&zadig, "Secret", "default-registry-secret").await;
+    assert_eq!(used["secret_detail"]["services"], json!(["web", "plain"]));
+    zadig.kubectl(json!({"verb": "create", "kind": "Namespace", "name": "foreign"}));
+    let body = creation_with("dev2", &["web"], &json!({"namespace": "foreign"}));
+    zadig.create_with(body).await;
+    let before = zadig.pods("foreign", "web-");
+    let mut body = config_map("web-config", "v2");
+    body["env_key"] = json!("dev2");
+    assert_eq!(zadig.put(PUT, &body).await.whole(), success());
+    zadig.settle();
+    assert_eq!(zadig.pods("foreign", "web-"), before);
+}
+
+#[tokio::test]
+async fn z17_29_configs_of_a_creation_may_be_of_each_type_and_a_refused_one_refuses_the_creation() {
+    let zadig = Zadig::start().await;
+    let text = |body: Value| json!({"yaml_data": body["yaml_data"]});
+    let configs = |host: &str| {
+        let secret = text(secret("s", "x"));
+        let map = text(config_map("m", "$EnvName$"));
+        json!({"env_configs": [map, secret, text(claim("1Gi")), text(ingress(host, None))]})
+    };
+    let refused = zadig
+        .post(
+            "/environments?projectKey=shop",
+            &creation_with("dev", &["web"], &configs("$EnvName$.example.com")),
+        )
+        .await;
+    assert_eq!(refused.status, 500);
+    let text = refused.description();
+    let start =
+        "1 error occurred:\n\t* 创建环境失败: 创建环境配置 dev 失败:failed to create ingress: ";
+    assert!(text.starts_with(start), "{text}");
+    assert_eq!(zadig.status("dev").await, "absent");
+    let left = zadig.object(NAMESPACE, "ConfigMap", "m");
+    assert_eq!(
+        left["data"],
+        json!({"k": "$EnvName$"}),
+        "written before, as it was sent"
+    );
+    zadig
+        .create_with(creation_with("dev", &["web"], &configs("dev.example.com")))
+        .await;
+    assert_eq!(zadig.status("dev").await, "success");
+    for (kind, name) in [("Ingress", "front"), ("PVC", "data")] {
+        assert_eq!(list(&zadig, kind).await, [name]);
+    }
+    let labels = &zadig.object(NAMESPACE, "Ingress", "front")["metadata"]["labels"];
+    assert_eq!(labels, &json!({"s-env": "dev", "s-product": "shop"}));
+    let foreign = json!({"env_configs": [{"yaml_data": "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"}]});
+    let refused = zadig
+        .post(
+            "/environments?projectKey=shop",
+            &creation_with("other", &[], &foreign),
+        )
+        .await;
+    assert!(
+        refused
+            .description()
+            .ends_with("error: kind not support\n\n"),
+        "{refused:?}"
+    );
 }
