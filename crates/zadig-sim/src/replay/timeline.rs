@@ -245,6 +245,8 @@ fn too_late(
         .zip(times)
         .find_map(|((by, value), arrived)| {
             let limit = match class {
+                // When each object goes, and which of them a creation that was cut off had made, is chance.
+                Class::Passing if setting.after_delete => setting.ended_ms,
                 Class::Pods | Class::Passing => by + POD_GRACE_MS,
                 // A namespace takes 6 to 12 s, whatever this one took (Z§19).
                 Class::Phase => setting.ended_ms,

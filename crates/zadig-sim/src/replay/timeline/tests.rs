@@ -178,6 +178,25 @@ fn a_create_takes_a_second_and_a_namespace_five() {
 }
 
 #[test]
+fn what_a_namespace_that_goes_still_holds_is_chance() {
+    let workload = "k8s[Deployment/web]";
+    let recorded = [(200, "absent")];
+    let observed = [(-101, "present"), (6000, "absent")];
+    let delete = Setting {
+        after_delete: true,
+        ..SETTING
+    };
+    assert_eq!(
+        differences(&delete, workload, &recorded, &observed),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        differences(&SETTING, workload, &recorded, &observed),
+        ["some.watch: k8s[Deployment/web]: expected \"absent\" by 200 ms, got it at 6000 ms"]
+    );
+}
+
+#[test]
 fn a_thing_that_was_not_recorded_is_found() {
     let recorded = points("k8s[Deployment/web]", &[(0, "present")]);
     let mut observed = points("k8s[Deployment/web]", &[(-101, "present"), (0, "present")]);
