@@ -75,8 +75,7 @@ pub enum ClockMode {
     Real,
     /// Time stands still between calls of [`crate::Sim::advance`] and [`crate::Sim::advance_to`].
     ///
-    /// Answers are then immediate: what a real server does before its answer takes no virtual time, unless the request says
-    /// so in the header `x-sim-elapsed-ms`.
+    /// Answers are then immediate: what a real server does before its answer takes no virtual time.
     Virtual {
         /// The first instant.
         start: jiff::Timestamp,

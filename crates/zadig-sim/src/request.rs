@@ -1,7 +1,6 @@
 //! A request as the handlers see it: routed, with its user, its query and its body.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,8 +19,6 @@ pub(crate) struct Request {
     pub(crate) user: Arc<User>,
     /// The kind of environment the route is for.
     pub(crate) scope: Scope,
-    /// What the work before the answer takes, if the caller knows (virtual clock only).
-    pub(crate) elapsed: Option<Duration>,
 }
 
 impl Request {

@@ -210,12 +210,6 @@ fn prepare(sim: &Sim, incoming: &Incoming, call: &mut Call) -> Prepared {
         world.restart();
         world.lose_everything();
     }
-    let elapsed = incoming
-        .headers
-        .get("x-sim-elapsed-ms")
-        .and_then(|value| value.to_str().ok()?.parse::<f64>().ok())
-        .filter(|ms| ms.is_finite() && *ms >= 0.0)
-        .map(|ms| Duration::from_secs_f64(ms / 1000.0));
     let request = Request {
         params: params
             .iter()
@@ -225,7 +219,6 @@ fn prepare(sim: &Sim, incoming: &Incoming, call: &mut Call) -> Prepared {
         body: call.body.clone(),
         user,
         scope: route.scope,
-        elapsed: elapsed.filter(|_| world.options.clock != ClockMode::Real),
     };
     Prepared::Ready {
         route,
@@ -291,7 +284,7 @@ fn respond(reply: Reply, fault: Option<FaultAction>) -> Response {
         Some(FaultAction::HugeBody { bytes }) => plain(
             status,
             reply.content_type,
-            format!("\"{}\"", "x".repeat(bytes)),
+            format!("\"{}\"", "x".repeat(bytes.saturating_sub(2))),
         ),
         Some(FaultAction::SwapText { from, to }) => {
             plain(status, reply.content_type, text.replace(&from, &to))

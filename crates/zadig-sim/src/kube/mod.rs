@@ -171,14 +171,13 @@ impl Cluster {
             .filter(|namespace| !namespace.terminating)
     }
 
-    /// Marks a namespace as going; what it holds goes at once.
+    /// Marks a namespace as going; nothing new is made in it.
     pub(crate) fn terminate(&mut self, name: &str) -> Option<String> {
         let namespace = self
             .namespaces
             .get_mut(name)
             .filter(|namespace| !namespace.terminating)?;
         namespace.terminating = true;
-        namespace.objects.clear();
         Some(namespace.uid.clone())
     }
 
@@ -269,13 +268,18 @@ impl Cluster {
             .is_some_and(|value| value == "enabled")
             && self.istio;
         let mut next_address = self.next_address;
-        let Some(space) = self.namespaces.get_mut(namespace) else {
+        let Some(space) = self
+            .namespaces
+            .get_mut(namespace)
+            .filter(|space| !space.terminating)
+        else {
             return;
         };
         let Some(object) = space
             .objects
             .get_mut(kind)
             .and_then(|objects| objects.get_mut(name))
+            .filter(|object| object.deleting.is_none())
         else {
             return;
         };
@@ -371,6 +375,17 @@ impl Object {
             deleting: None,
             pods: Vec::new(),
         }
+    }
+
+    /// Begins a foreground deletion, which takes the pods first; whether it had not begun before.
+    pub(crate) fn mark_deleted(&mut self, now: Timestamp) -> bool {
+        if self.deleting.is_some() {
+            return false;
+        }
+        self.deleting = Some(now);
+        self.generation += 1;
+        self.pods.clear();
+        true
     }
 
     /// A label's value.

@@ -98,6 +98,7 @@ fn begun(world: &mut World, request: &Request, args: &Args) -> Environment {
         scope: request.scope,
         alias: String::new(),
         cluster_id: args.cluster_id.clone(),
+        cluster_name: world.cluster_name(&args.cluster_id),
         namespace: args.namespace.clone(),
         registry_id: args.registry_id.clone(),
         status: "creating".to_owned(),
@@ -155,7 +156,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             .map(|container| (container.name, container.image))
             .collect();
         let variables = sent.variable_kvs.unwrap_or_default();
-        let service =
+        let mut service =
             World::fresh_service(&project.services, &sent.service_name, &variables, images, true)
                 .ok_or_else(|| {
                     Fail::code(
@@ -180,8 +181,9 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
                 found.relate(name, true);
             }
         }
-        environment
-            .check_values(&service, EnumCheck::Strict)
+        service.bind(&environment.globals);
+        service
+            .check_values(EnumCheck::Strict)
             .map_err(|error| Fail::code(6074, format!("failed to render variable: {error}")))?;
         environment
             .render(&service, EnumCheck::Strict)

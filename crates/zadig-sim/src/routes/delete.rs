@@ -101,11 +101,8 @@ pub(crate) fn services(world: &mut World, request: &Request) -> Outcome {
     let env = (project, args.env_key);
     let names = args.service_names.unwrap_or_default();
     let keep = args.not_delete_resource;
-    world.remove_services(&env, &names, keep);
-    let answer = if keep {
-        world.pace().other_answer
-    } else {
-        world.pace().object_removal
-    };
+    let removed = world.remove_services(&env, &names, keep, &request.user.name);
+    // Each one is waited for (Z§4.12).
+    let answer = world.pace().other_answer + world.pace().object_removal * removed;
     Ok(Reply::success().after(answer))
 }

@@ -3,13 +3,15 @@
 //! One file per group. A handler decodes, checks in the order of Z§17 no. 24, changes the world and answers; it never waits.
 
 mod configs;
-mod create;
+pub(crate) mod create;
 mod delete;
 mod image;
 mod neighbours;
 mod observe;
+mod pods;
 mod scale;
 mod services;
+mod sleep;
 mod variables;
 
 use http::Method;
@@ -159,7 +161,7 @@ impl Route {
     }
 }
 
-/// Z§3 in its order, then the neighbours of Z§15. What is missing here answers 404, as a route that Zadig does not have.
+/// Z§3 in its order, what later releases add, then the web page's own route for sleep and the neighbours of Z§15. What is missing here answers 404, as a route that Zadig does not have.
 pub(crate) static ROUTES: &[Route] = &[
     read(
         "GET",
@@ -429,6 +431,44 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/kube/events",
         "events.list",
         observe::events,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/{env}/service/{svc}/pods",
+        "pod.list",
+        pods::list,
+    )
+    .asks_kubernetes(1)
+    .since(Level::V43),
+    read(
+        "GET",
+        "/openapi/environments/production/{env}/service/{svc}/pods",
+        "production.pod.list",
+        pods::list,
+    )
+    .production()
+    .asks_kubernetes(1)
+    .since(Level::V43),
+    write(
+        "POST",
+        "/openapi/environments/{env}/service/{svc}/pod/{pod}/restart",
+        "pod.restart",
+        pods::restart,
+    )
+    .since(Level::V43),
+    write(
+        "POST",
+        "/openapi/environments/production/{env}/service/{svc}/pod/{pod}/restart",
+        "production.pod.restart",
+        pods::restart,
+    )
+    .production()
+    .since(Level::V43),
+    write(
+        "POST",
+        "/api/aslan/environment/environments/{env}/sleep",
+        "page.sleep",
+        sleep::sleep,
     ),
     read(
         "GET",

@@ -66,8 +66,8 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
         .service(&args.service_name)
         .ok_or_else(|| Fail::code(6081, format!("service {} not found", args.service_name)))?;
     // An enum outside its options breaks every scale of the service (Z§14.24).
-    environment
-        .check_values(service, EnumCheck::Strict)
+    service
+        .check_values(EnumCheck::Strict)
         .map_err(|error| {
             let name = &service.name;
             Fail::code(

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope};
-use crate::variables::{Bound, Variable};
+use crate::variables::{Bound, EnumCheck, Variable};
 use crate::world::environment::{Deployed, Environment};
 use crate::world::{Project, World};
 
@@ -86,8 +86,7 @@ pub(crate) fn add(world: &mut World, request: &Request) -> Outcome {
                 ),
             )
         })?;
-        relate(&mut environment, &fresh);
-        environment.services.push(fresh);
+        enter(&mut environment, fresh)?;
     }
     begin(world, request, environment, &sent)
 }
@@ -122,11 +121,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
                 ))
             })?
             .clone();
-        match environment
-            .services
-            .iter()
-            .position(|s| s.name == service.service_name)
-        {
+        match environment.service(&service.service_name).cloned() {
             // An update is an upsert (Z§4.11).
             None => {
                 let variables = with_known_globals(service, &environment);
@@ -137,12 +132,13 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
                     BTreeMap::new(),
                     false,
                 ) {
-                    relate(&mut environment, &fresh);
-                    environment.services.push(fresh);
+                    enter(&mut environment, fresh)?;
                 }
             }
-            Some(at) => {
-                let mut deployed = environment.services[at].clone();
+            Some(mut deployed) => {
+                if is_poisoned(&deployed, &environment) {
+                    return Err(Fail::panicked());
+                }
                 deployed.variables = merged(&deployed, service, &newest.variables, &environment);
                 if deployed.revision != newest {
                     forget_template_images(&environment, &mut deployed);
@@ -150,8 +146,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
                     deployed.replicas.clear();
                     deployed.revision = newest;
                 }
-                relate(&mut environment, &deployed);
-                environment.services[at] = deployed;
+                enter(&mut environment, deployed)?;
             }
         }
     }
@@ -229,7 +224,7 @@ fn merged(
                 // Not sent: the value stays, the binding goes (Z§14.29).
                 let value = known.map_or_else(
                     || template.value.clone(),
-                    |known| environment.effective(known).value,
+                    |known| known.variable.value.clone(),
                 );
                 return Bound {
                     variable: Variable {
@@ -279,8 +274,19 @@ fn forget_template_images(environment: &Environment, deployed: &mut Deployed) {
     });
 }
 
-/// Keeps the global variables' lists of bound services true.
-fn relate(environment: &mut Environment, service: &Deployed) {
+/// Bound to a global variable that the environment lacks, which creation allows: Zadig panics over it (Z§4.6).
+fn is_poisoned(service: &Deployed, environment: &Environment) -> bool {
+    let known = |key: &str| environment.globals.iter().any(|g| g.variable.key == key);
+    let mut bound = service.variables.iter().filter(|b| b.use_global_variable);
+    bound.any(|bound| !known(&bound.variable.key))
+}
+
+/// Puts a service into the environment: its bound values, the global variables' lists of services, the record.
+fn enter(environment: &mut Environment, mut service: Deployed) -> Result<(), Fail> {
+    service.bind(&environment.globals);
+    service
+        .check_values(EnumCheck::Lenient)
+        .map_err(|error| Fail::code(6076, error))?;
     for global in &mut environment.globals {
         let bound = service
             .variables
@@ -288,4 +294,9 @@ fn relate(environment: &mut Environment, service: &Deployed) {
             .any(|b| b.use_global_variable && b.variable.key == global.variable.key);
         global.relate(&service.name, bound);
     }
+    match environment.service_mut(&service.name) {
+        Some(known) => *known = service,
+        None => environment.services.push(service),
+    }
+    Ok(())
 }

@@ -118,6 +118,12 @@ pub(crate) fn put(world: &mut World, request: &Request) -> Outcome {
         world.changes += 1;
         return Ok(Reply::success().after(world.pace().other_answer));
     }
+    let globals = environment.globals.clone();
+    for service in &mut environment.services {
+        if affected.contains(&service.name) {
+            service.bind(&globals);
+        }
+    }
     World::check_decodable(&environment)?;
     world.begin_update(environment, &affected, &request.user.name);
     Ok(Reply::success().after(world.pace().update_answer))

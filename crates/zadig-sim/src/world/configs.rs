@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Event, Key, World};
+use super::{Key, World};
 use crate::kube::{Cluster, Object, entry, merge, template_of};
 use crate::render::{Place, system_variables};
 use crate::yaml;
@@ -321,26 +321,8 @@ impl World {
             environment.cluster_id.clone(),
             environment.namespace.clone(),
         );
-        let uid = self
-            .in_cluster(&cluster, |kube, cx| {
-                let object = kube.object_mut(&namespace, kind.kind(), name)?;
-                let first = object.deleting.is_none();
-                object.deleting.get_or_insert(cx.now);
-                first.then(|| object.uid.clone())
-            })
-            .flatten();
-        if let Some(uid) = uid {
-            self.plan(
-                self.pace().config_deletion,
-                Event::Erase {
-                    cluster,
-                    namespace,
-                    kind: kind.kind(),
-                    name: name.to_owned(),
-                    uid,
-                },
-            );
-        }
+        let after = self.pace().config_deletion;
+        self.begin_deletion(&cluster, &namespace, kind.kind(), name, after);
         self.config_records.note_deletion(env, kind, name);
     }
 

@@ -1,10 +1,11 @@
 //! Environments: their records, what is rendered for them, and the work behind create, update and delete (Z§4.6-4.12).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::sleep::Asleep;
 use super::{Event, Key, Revision, Service, World};
 use crate::clock::later;
 use crate::kube::{validate, workload};
@@ -26,6 +27,8 @@ pub(crate) struct Environment {
     /// The display name; empty is none.
     pub(crate) alias: String,
     pub(crate) cluster_id: String,
+    /// What `$ClusterName$` stands for, from 5.0 on (Z§12).
+    pub(crate) cluster_name: Option<String>,
     pub(crate) namespace: String,
     pub(crate) registry_id: String,
     pub(crate) status: String,
@@ -33,8 +36,8 @@ pub(crate) struct Environment {
     pub(crate) update_time: i64,
     pub(crate) globals: Vec<Global>,
     pub(crate) services: Vec<Deployed>,
-    /// Replicas before it was put to sleep, by kind and name.
-    pub(crate) asleep: Option<BTreeMap<(String, String), i64>>,
+    /// What waking puts back.
+    pub(crate) asleep: Option<Asleep>,
 }
 
 /// A service in an environment.
@@ -70,17 +73,13 @@ impl Environment {
         service: &Deployed,
         check: EnumCheck,
     ) -> Result<Vec<Value>, String> {
-        let variables: Vec<Variable> = service
-            .variables
-            .iter()
-            .map(|bound| self.effective(bound))
-            .collect();
+        let variables = service.values();
         let place = Place {
             project: &self.project,
             env: &self.key,
             namespace: &self.namespace,
             service: &service.name,
-            cluster: None,
+            cluster: self.cluster_name.as_deref(),
         };
         let input = Input {
             text: &service.revision.text,
@@ -95,28 +94,31 @@ impl Environment {
     pub(crate) fn objects(&self, service: &Deployed) -> Vec<Value> {
         self.render(service, EnumCheck::Lenient).unwrap_or_default()
     }
+}
 
-    /// Whether the values of a service fit the types of its variables.
-    ///
-    /// The error names the variable.
-    pub(crate) fn check_values(&self, service: &Deployed, check: EnumCheck) -> Result<(), String> {
-        let variables: Vec<Variable> = service
-            .variables
-            .iter()
-            .map(|bound| self.effective(bound))
-            .collect();
-        variables::values(&variables, check).map(drop)
+impl Deployed {
+    fn values(&self) -> Vec<Variable> {
+        let variables = self.variables.iter();
+        variables.map(|bound| bound.variable.clone()).collect()
     }
 
-    /// A variable with the value it is rendered with.
-    pub(crate) fn effective(&self, bound: &Bound) -> Variable {
-        let mut variable = bound.variable.clone();
-        if bound.use_global_variable
-            && let Some(global) = self.globals.iter().find(|g| g.variable.key == variable.key)
-        {
-            variable.value = global.variable.value.clone();
+    /// Whether the values fit the types of the variables.
+    ///
+    /// The error names the variable.
+    pub(crate) fn check_values(&self, check: EnumCheck) -> Result<(), String> {
+        variables::values(&self.values(), check).map(drop)
+    }
+
+    /// Copies the values of global variables to the variables that are bound to them (Z§4.11 rule 4).
+    ///
+    /// The copy is what is rendered: a later change of the global variable has to be copied anew.
+    pub(crate) fn bind(&mut self, globals: &[Global]) {
+        for bound in self.variables.iter_mut().filter(|b| b.use_global_variable) {
+            let key = &bound.variable.key;
+            if let Some(global) = globals.iter().find(|g| &g.variable.key == key) {
+                bound.variable.value.clone_from(&global.variable.value);
+            }
         }
-        variable
     }
 }
 
@@ -453,99 +455,48 @@ impl World {
         self.changes += 1;
     }
 
-    /// Takes services out of an environment, with their objects unless they are kept (Z§4.12).
-    pub(crate) fn remove_services(&mut self, env: &Key, names: &[String], keep: bool) {
-        let now = self.now().as_second();
+    /// Takes services out of an environment, with their objects unless they are kept (Z§4.12); how many objects are being deleted.
+    pub(crate) fn remove_services(
+        &mut self,
+        env: &Key,
+        names: &[String],
+        keep: bool,
+        by: &str,
+    ) -> u32 {
         let Some(environment) = self.environments.get_mut(env) else {
-            return;
+            return 0;
         };
-        let gone: BTreeSet<&String> = names.iter().collect();
-        let mut objects = Vec::new();
-        environment.services.retain(|service| {
-            let stays = !gone.contains(&service.name);
-            if !stays {
-                objects.extend(service.applied.iter().map(kind_and_name));
-            }
-            stays
-        });
+        let gone = |service: &&Deployed| names.contains(&service.name);
+        let objects: Vec<_> = environment
+            .services
+            .iter()
+            .filter(gone)
+            .flat_map(|service| environment.objects(service))
+            .map(|object| kind_and_name(&object))
+            .collect();
+        environment
+            .services
+            .retain(|service| !names.contains(&service.name));
         for global in &mut environment.globals {
             for name in names {
                 global.relate(name, false);
             }
         }
-        environment.update_time = now;
         let (cluster, namespace) = (
             environment.cluster_id.clone(),
             environment.namespace.clone(),
         );
-        if !keep {
-            self.in_cluster(&cluster, |kube, _| {
-                for (kind, name) in &objects {
-                    kube.remove(&namespace, kind, name);
-                }
-            });
+        self.touch(env, by);
+        if keep {
+            return 0;
         }
-        self.changes += 1;
-    }
-
-    /// Puts an environment to sleep, with the web page's hand (Z§5.1).
-    pub(crate) fn sleep(&mut self, project: &str, env: &str) -> bool {
-        let now = self.now().as_second();
-        let Some(environment) = self.environment_mut(project, env) else {
-            return false;
-        };
-        if environment.status != "success" {
-            return false;
-        }
-        "sleeping".clone_into(&mut environment.status);
-        environment.update_time = now;
-        let (cluster, namespace) = (
-            environment.cluster_id.clone(),
-            environment.namespace.clone(),
-        );
-        let before = self
-            .in_cluster(&cluster, |kube, cx| {
-                let workloads: Vec<(String, String, i64)> = kube
-                    .workloads(&namespace)
-                    .filter(|(kind, ..)| *kind != "Job")
-                    .map(|(kind, name, object)| (kind.to_owned(), name.clone(), object.replicas()))
-                    .collect();
-                for (kind, name, _) in &workloads {
-                    let _ = kube.scale(cx, &namespace, kind, name, 0);
-                }
-                workloads
-                    .into_iter()
-                    .map(|(kind, name, n)| ((kind, name), n))
-                    .collect()
+        let after = self.pace().object_removal / 2;
+        objects
+            .iter()
+            .map(|(kind, name)| {
+                u32::from(self.begin_deletion(&cluster, &namespace, kind, name, after))
             })
-            .unwrap_or_default();
-        if let Some(environment) = self.environment_mut(project, env) {
-            environment.asleep = Some(before);
-        }
-        true
-    }
-
-    /// Wakes an environment.
-    pub(crate) fn wake(&mut self, project: &str, env: &str) -> bool {
-        let now = self.now().as_second();
-        let Some(environment) = self.environment_mut(project, env) else {
-            return false;
-        };
-        let Some(before) = environment.asleep.take() else {
-            return false;
-        };
-        "success".clone_into(&mut environment.status);
-        environment.update_time = now;
-        let (cluster, namespace) = (
-            environment.cluster_id.clone(),
-            environment.namespace.clone(),
-        );
-        self.in_cluster(&cluster, |kube, cx| {
-            for ((kind, name), replicas) in before {
-                let _ = kube.scale(cx, &namespace, &kind, &name, replicas);
-            }
-        });
-        true
+            .sum()
     }
 }
 

@@ -7,6 +7,9 @@ pub(crate) mod configs;
 mod crowd;
 pub(crate) mod environment;
 mod namespace;
+mod removal;
+mod seeding;
+mod sleep;
 mod snapshot;
 mod update;
 pub(crate) mod view;
@@ -116,17 +119,18 @@ pub(crate) enum Event {
     },
     /// Begin to delete a namespace.
     Terminate { cluster: String, namespace: String },
-    /// A namespace is gone.
+    /// A namespace has lost its pods, or everything and is gone.
     Gone {
         cluster: String,
         namespace: String,
         uid: String,
+        emptied: bool,
     },
-    /// An object whose foreground deletion has begun is gone.
+    /// A deleted object is gone.
     Erase {
         cluster: String,
         namespace: String,
-        kind: &'static str,
+        kind: String,
         name: String,
         uid: String,
     },
@@ -276,6 +280,7 @@ impl World {
                     world.in_cluster(local, |kube, cx| kube.create_namespace(cx, namespace, &[]));
             }
         }
+        world.make_seeded(seed);
         world
     }
 
@@ -408,51 +413,20 @@ impl World {
             } => {
                 self.finish_delete(&env, life, with_resources);
             }
-            Event::Terminate { cluster, namespace } => {
-                let uid = self
-                    .in_cluster(&cluster, |kube, _| kube.terminate(&namespace))
-                    .flatten();
-                if let Some(uid) = uid {
-                    let after = self.pace().namespace_terminating;
-                    self.plan_always(
-                        after,
-                        Event::Gone {
-                            cluster,
-                            namespace,
-                            uid,
-                        },
-                    );
-                }
-            }
+            Event::Terminate { cluster, namespace } => self.terminate(cluster, namespace),
             Event::Gone {
                 cluster,
                 namespace,
                 uid,
-            } => {
-                if let Some(kube) = self.clusters.get_mut(&cluster)
-                    && kube
-                        .namespaces
-                        .get(&namespace)
-                        .is_some_and(|found| found.uid == uid)
-                {
-                    kube.namespaces.remove(&namespace);
-                }
-            }
+                emptied,
+            } => self.lose_namespace(&cluster, &namespace, &uid, emptied),
             Event::Erase {
                 cluster,
                 namespace,
                 kind,
                 name,
                 uid,
-            } => {
-                if let Some(kube) = self.clusters.get_mut(&cluster)
-                    && kube
-                        .object(&namespace, kind, &name)
-                        .is_some_and(|object| object.uid == uid)
-                {
-                    kube.remove(&namespace, kind, &name);
-                }
-            }
+            } => self.erase(&cluster, &namespace, &kind, &name, &uid),
             Event::Settle {
                 cluster,
                 namespace,

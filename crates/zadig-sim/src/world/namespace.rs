@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::World;
+use crate::options::Level;
 use crate::reply::Fail;
 use crate::seed::RegistrySeed;
 
@@ -74,6 +75,12 @@ impl World {
         Ok(())
     }
 
+    /// What `$ClusterName$` stands for, from 5.0 on (Z§12).
+    pub(crate) fn cluster_name(&self, id: &str) -> Option<String> {
+        let cluster = self.cluster_list.iter().find(|it| it.cluster_id == id)?;
+        (self.level >= Level::V50).then(|| cluster.name.clone())
+    }
+
     /// The registry of this id. An id that is no id drops the condition: the first one is found (Z§4.6).
     fn registry(&self, id: &str) -> Option<&RegistrySeed> {
         if is_object_id(id) {
@@ -92,13 +99,16 @@ fn is_object_id(text: &str) -> bool {
 }
 
 fn pull_secret(registry: &RegistrySeed) -> Value {
-    let login = json!({"username": "", "password": "", "email": "bot@koderover.com"});
-    let config = json!({ registry.address.as_str(): login });
+    // The order of the keys is part of the Secret's bytes.
+    let config = format!(
+        r#"{{{}:{{"username":"","password":"","email":"bot@koderover.com"}}}}"#,
+        json!(registry.address)
+    );
     json!({
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": { "name": PULL_SECRET },
         "type": "kubernetes.io/dockercfg",
-        "data": { ".dockercfg": STANDARD.encode(config.to_string()) },
+        "data": { ".dockercfg": STANDARD.encode(config) },
     })
 }
