@@ -221,3 +221,49 @@ fn class_retry(error: &zadig_client::Error) -> Retry {
         | ErrorClass::InvalidRequest => Retry::Slowly,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use zadig_client::{Client, Config, Scope, Token};
+
+    use super::*;
+
+    /// What a restart comes to that is answered with this status and JSON body.
+    async fn refused(status: u16, body: &'static str) -> Error {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 4096];
+            assert_ne!(stream.read(&mut request).await.unwrap(), 0);
+            let head = format!(
+                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(body.as_bytes()).await.unwrap();
+        });
+        let config = Config::new(url.parse().unwrap(), Token::new("t0ken").unwrap());
+        let client = Client::new(config).unwrap();
+        let error = client
+            .restart_service(Scope::Test, "shop", "dev", "api")
+            .await
+            .unwrap_err();
+        answer.await.unwrap();
+        Error::zadig("restart api")(error)
+    }
+
+    #[tokio::test]
+    async fn z14_08_a_500_is_told_as_an_answer_and_not_as_an_outage() {
+        let body = r#"{"code":500,"message":"Internal Error: ","description":"busy"}"#;
+        let error = refused(500, body).await;
+        assert_eq!(
+            (error.reason(), error.retry(), error.is_outage()),
+            (Reason::ZadigError, Retry::Backoff, false)
+        );
+        assert!(!error.outcome_unknown());
+        assert!(error.chain().ends_with("busy"), "{}", error.chain());
+    }
+}

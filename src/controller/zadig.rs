@@ -63,7 +63,6 @@ pub(super) struct Zadig {
     /// When the server was last probed, and the reconcile-now annotation that was handled with it.
     pub probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
     lists: Mutex<HashMap<String, Slot>>,
-    project_locks: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     clusters: Cached<Vec<Cluster>>,
     registries: Cached<Vec<Registry>>,
     projects: Cached<()>,
@@ -100,7 +99,6 @@ impl Zadig {
             budget: Budget::new(calls_per_second),
             probed: tokio::sync::Mutex::default(),
             lists: Mutex::default(),
-            project_locks: Mutex::default(),
             clusters: Cached::default(),
             registries: Cached::default(),
             projects: Cached::default(),
@@ -141,18 +139,6 @@ impl Zadig {
     /// Forgets the lists of projects that nobody works in any more.
     pub(super) fn keep_lists(&self, projects: &BTreeSet<String>) {
         lock(&self.lists).retain(|project, _| projects.contains(project));
-        lock(&self.project_locks).retain(|project, _| projects.contains(project));
-    }
-
-    /// The lock that adding, updating and scaling calls of one project share (Z§7.1): Zadig gives up on the second caller after
-    /// 15.5 s.
-    #[must_use]
-    pub(super) fn project_lock(&self, project: &str) -> Arc<tokio::sync::Mutex<()>> {
-        Arc::clone(
-            lock(&self.project_locks)
-                .entry(project.to_owned())
-                .or_default(),
-        )
     }
 
     /// Whether the professional licence is known to be refused.

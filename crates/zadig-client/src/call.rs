@@ -29,6 +29,8 @@ const RESERVED_ENV_KEYS: &[&str] = &[
 pub(crate) struct Call {
     pub(crate) route: &'static Route,
     pub(crate) body: Option<Bytes>,
+    /// The project that the call is about, where it is known.
+    pub(crate) project: Option<String>,
     segments: Vec<(&'static str, String)>,
     query: Vec<(&'static str, String)>,
     wrong: Option<String>,
@@ -39,6 +41,7 @@ impl Call {
         Self {
             route,
             body: None,
+            project: None,
             segments: vec![],
             query: vec![],
             wrong: None,
@@ -70,7 +73,13 @@ impl Call {
     /// Adds `projectKey`, the parameter of nearly every route. Never `projectName`: a middleware
     /// reacts to that (Z§1.4).
     pub(crate) fn project(self, value: &str) -> Self {
-        self.required("projectKey", value)
+        self.required("projectKey", value).about(value)
+    }
+
+    /// Tells the project that a call is about which names it in its body alone.
+    pub(crate) fn about(mut self, project: &str) -> Self {
+        self.project = Some(project.to_owned());
+        self
     }
 
     /// Adds a parameter that must not be empty.

@@ -21,7 +21,7 @@ use crate::class::ErrorClass;
 use crate::config::{Config, Timeouts};
 use crate::connect::http_client;
 use crate::error::{Error, Kind};
-use crate::limit::{Governor, Permit, Verdict};
+use crate::limit::{Governor, Permit, ProjectTurn, Verdict};
 use crate::observer::Observer;
 use crate::routes::{Effect, Route};
 use crate::token::Token;
@@ -196,6 +196,7 @@ impl Client {
     ) -> Result<T, Error> {
         let url = call.url(&self.shared.base)?;
         let time = self.shared.timeouts.of(call.route.timeout);
+        let _turn = self.turn(&call).await;
         let attempt = || {
             self.governed(call.route, &url, async {
                 timeout(time, self.exchange(&call, &url, &read))
@@ -263,6 +264,12 @@ impl Client {
             );
         }
         result
+    }
+
+    /// Waits for the project's turn where Zadig would make the call wait.
+    async fn turn(&self, call: &Call) -> Option<ProjectTurn> {
+        let project = call.project.as_ref().filter(|_| call.route.locks_project)?;
+        Some(self.governor.as_ref()?.turn_of(project).await)
     }
 
     async fn admission(&self, route: &'static Route) -> Result<Option<Permit>, Kind> {

@@ -2,7 +2,8 @@
 //!
 //! A request asks [`Governor::admit`] and keeps the [`Permit`] until it is answered. Three things
 //! decide: a token bucket, a bound on requests in flight, and a circuit breaker. Among those that
-//! wait, tenants take turns. It knows nothing of HTTP and nothing of what a request is for; that one
+//! wait, tenants take turns. Calls that Zadig serves one after the other within a project wait for
+//! [`Governor::turn_of`] first. It knows nothing of HTTP and nothing of what a request is for; that one
 //! governor stands for one Zadig, not for one process, is up to the caller.
 //!
 //! Time is tokio's, so that tests run on paused time.
@@ -10,6 +11,7 @@
 mod breaker;
 mod bucket;
 mod line;
+mod projects;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,8 +22,10 @@ use tokio::time::Instant;
 use breaker::{Breaker, Word};
 use bucket::Bucket;
 use line::Lines;
+use projects::Projects;
 
 pub use breaker::Circuit;
+pub use projects::ProjectTurn;
 
 /// The bounds of a [`Governor`].
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -104,6 +108,7 @@ type Waiter = oneshot::Sender<Result<Permit, Open>>;
 #[derive(Debug)]
 pub struct Governor {
     state: Mutex<State>,
+    projects: Projects,
     this: Weak<Self>,
 }
 
@@ -143,6 +148,7 @@ impl Governor {
         );
         Arc::new_cyclic(|this| Self {
             this: Weak::clone(this),
+            projects: Projects::default(),
             state: Mutex::new(State {
                 limits,
                 bucket,
@@ -218,6 +224,14 @@ impl Governor {
         receiver.await.unwrap_or(Err(Open {
             retry_in: Duration::ZERO,
         }))
+    }
+
+    /// Waits until no other such call of the project is in flight.
+    ///
+    /// Adding, updating and scaling within a project take one lock in Zadig, which gives up after
+    /// 15.5 s (Z§7.1): of many at once most would be refused.
+    pub async fn turn_of(&self, project: &str) -> ProjectTurn {
+        self.projects.turn(project).await
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

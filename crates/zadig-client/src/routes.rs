@@ -95,6 +95,8 @@ pub struct Route {
     pub timeout: TimeoutClass,
     /// Whether an answer may hold Secrets, so that no part of it may appear in an error.
     pub confidential: bool,
+    /// Whether Zadig holds the project's lock during the call, so that a second one waits (Z§7.1).
+    pub locks_project: bool,
 }
 
 impl Route {
@@ -112,6 +114,7 @@ impl Route {
             effect,
             timeout,
             confidential: false,
+            locks_project: false,
         }
     }
 
@@ -131,6 +134,13 @@ impl Route {
 
     const fn takes(self, timeout: TimeoutClass) -> Self {
         Self { timeout, ..self }
+    }
+
+    const fn locks_project(self) -> Self {
+        Self {
+            locks_project: true,
+            ..self
+        }
     }
 
     const fn confidential(self) -> Self {
@@ -163,10 +173,10 @@ pub const ROUTES: &[Route; 52] = &[
     Route::new(14, Put, "/openapi/environments/production/{env}", "edit_environment").production(),
     Route::new(15, Delete, "/openapi/environments/{env}", "delete_environment").test(),
     Route::new(16, Delete, "/openapi/environments/production/{env}", "delete_environment").production(),
-    Route::new(17, Post, "/openapi/environments/service/yaml", "add_services").test(),
-    Route::new(18, Post, "/openapi/environments/production/service/yaml", "add_services").production(),
-    Route::new(19, Put, "/openapi/environments/{env}/services", "update_services").test(),
-    Route::new(20, Put, "/openapi/environments/production/{env}/services", "update_services").production(),
+    Route::new(17, Post, "/openapi/environments/service/yaml", "add_services").test().locks_project(),
+    Route::new(18, Post, "/openapi/environments/production/service/yaml", "add_services").production().locks_project(),
+    Route::new(19, Put, "/openapi/environments/{env}/services", "update_services").test().locks_project(),
+    Route::new(20, Put, "/openapi/environments/production/{env}/services", "update_services").production().locks_project(),
     Route::new(21, Delete, "/openapi/environments/service/yaml", "delete_services").test().takes(Slow),
     Route::new(22, Delete, "/openapi/environments/production/service/yaml", "delete_services").production().takes(Slow),
     Route::new(23, Get, "/openapi/environments/{env}/variable", "global_variables").test().confidential(),
@@ -183,7 +193,7 @@ pub const ROUTES: &[Route; 52] = &[
     Route::new(34, Put, "/openapi/environments/production/envcfgs", "update_env_config").production(),
     Route::new(35, Delete, "/openapi/environments/{env}/envcfg/{name}", "delete_env_config").test(),
     Route::new(36, Delete, "/openapi/environments/production/{env}/envcfg/{name}", "delete_env_config").production(),
-    Route::new(37, Post, "/openapi/environments/scale", "scale"),
+    Route::new(37, Post, "/openapi/environments/scale", "scale").locks_project(),
     Route::new(38, Post, "/openapi/environments/{env}/service/{svc}/restart", "restart_service").test(),
     Route::new(39, Post, "/openapi/environments/production/{env}/service/{svc}/restart", "restart_service").production(),
     Route::new(40, Post, "/openapi/environments/image/deployment/{any}", "update_image"),
@@ -198,7 +208,7 @@ pub const ROUTES: &[Route; 52] = &[
     Route::new(49, Post, "/openapi/environments/{env}/share/portal/{svc}", "set_portal").takes(Slow),
     Route::new(50, Get, "/openapi/logs/sse/pods/{pod}/containers/{container}", "pod_log").takes(Stream).confidential(),
     Route::new(51, Post, "/openapi/environments/helm", "create_helm_environment"),
-    Route::new(52, Post, "/openapi/environments/helm/{any}/services", "apply_helm_services"),
+    Route::new(52, Post, "/openapi/environments/helm/{any}/services", "apply_helm_services").locks_project(),
 ];
 
 /// Neighbouring routes that look up what an environment refers to (Z§15).

@@ -114,6 +114,7 @@ impl Client {
             scale: &'a Scale,
         }
         let call = Call::new(row(37))
+            .about(project)
             .named("project_key", project)
             .named("env_key", &scale.env_key)
             .named("service_name", &scale.service_name)

@@ -23,14 +23,6 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
     let EnvKey { project, env } = key;
     let client = &zadig.client;
     let failed = Error::zadig(action.summary());
-    // Adding, updating and scaling calls of one project wait for one lock in Zadig, and fail after 15.5 s (Z§7.1).
-    let lock = zadig.project_lock(project);
-    let _turn = match action {
-        Action::AddServices { .. }
-        | Action::UpdateServices { .. }
-        | Action::ScaleWorkload { .. } => Some(lock.lock().await),
-        _ => None,
-    };
     match action {
         // Written to Kubernetes by the driver.
         Action::RecordOwnership(_) => Ok(()),

@@ -1,15 +1,15 @@
 //! The governor, on paused time: rate, bound, turns, breaker.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
-use zadig_client::ErrorClass;
-use zadig_client::Scope;
 use zadig_client::limit::{Circuit, Governor, Limits, Permit, Stats, Verdict};
+use zadig_client::{ErrorClass, Scale, Scope, ServiceChange, WorkloadKind};
 
-use crate::server::Server;
+use crate::server::{Server, json};
 
 fn limits(requests_per_second: f64, burst: u32, max_in_flight: usize) -> Limits {
     Limits {
@@ -314,4 +314,67 @@ async fn refusals_are_answers_and_leave_the_breaker_closed() {
         assert_eq!(error.class(), ErrorClass::Internal);
     }
     assert_eq!(governor.stats().circuit, Circuit::Closed);
+}
+
+#[tokio::test]
+async fn z14_20_one_call_of_a_project_is_in_flight_where_zadig_locks_the_project() {
+    let busy = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (counted, highest) = (Arc::clone(&busy), Arc::clone(&most));
+    let server = Server::start(move |_, _| {
+        let (busy, most) = (Arc::clone(&counted), Arc::clone(&highest));
+        async move {
+            most.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            // Long enough for whoever is free to come as well.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            busy.fetch_sub(1, Ordering::SeqCst);
+            json(200, &serde_json::json!({"message": "success"}))
+        }
+    })
+    .await;
+    // Two connections to one Zadig, for two tenants.
+    let governor = Governor::new(Limits::default());
+    let one = server.client().with_governor(Arc::clone(&governor));
+    let two = server.client().with_governor(governor).for_tenant("team");
+    let services = [ServiceChange {
+        service_name: "api".to_owned(),
+        variables: Vec::new(),
+    }];
+    let scale = Scale {
+        env_key: "qa".to_owned(),
+        service_name: "api".to_owned(),
+        workload_name: "api".to_owned(),
+        workload_kind: WorkloadKind::Deployment,
+        replicas: 2,
+    };
+    let done = tokio::join!(
+        one.add_services(Scope::Test, "shop", "dev", &services),
+        two.update_services(Scope::Test, "shop", "qa", &services),
+        two.scale("shop", &scale),
+    );
+    assert!(
+        done.0.is_ok() && done.1.is_ok() && done.2.is_ok(),
+        "{done:?}"
+    );
+    assert_eq!(most.swap(0, Ordering::SeqCst), 1);
+    // Other projects, and calls that take no lock, do not wait.
+    let done = tokio::join!(
+        one.add_services(Scope::Test, "shop", "dev", &services),
+        two.add_services(Scope::Test, "bank", "dev", &services),
+        two.restart_service(Scope::Test, "shop", "qa", "api"),
+    );
+    assert!(
+        done.0.is_ok() && done.1.is_ok() && done.2.is_ok(),
+        "{done:?}"
+    );
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn z14_20_the_locking_routes_are_those_that_add_update_or_scale() {
+    let locking: Vec<u8> = zadig_client::routes()
+        .filter(|route| route.locks_project)
+        .map(|route| route.number)
+        .collect();
+    assert_eq!(locking, [17, 18, 19, 20, 37, 52]);
 }

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use zadig_client::limit::{Circuit, Governor, Limits};
 use zadig_client::{
     Client, Config, Error, ErrorClass, Kind, LogRequest, Observer, PodLog, Resources, Route, Scope,
     ServiceChange, Token,
@@ -360,13 +361,26 @@ async fn a_read_is_repeated_while_nobody_can_answer_and_a_write_never() {
         ErrorClass::Unreachable
     );
     assert_eq!(down.asked().len(), 4);
+}
 
-    let refusing = Server::answering(500, JSON, r#"{"code":500,"description":"d"}"#).await;
-    assert_eq!(
-        list(&refusing.client()).await.unwrap_err().class(),
-        ErrorClass::Internal
-    );
-    assert_eq!(refusing.asked().len(), 1);
+#[tokio::test]
+async fn z14_08_a_500_is_an_answer_and_nothing_is_repeated_on_it() {
+    // Missing, busy, existing and badly formed things are all told in this form (Z§2.4).
+    let body = r#"{"code":500,"message":"Internal Error: ","description":"d"}"#;
+    let refusing = Server::answering(500, JSON, body).await;
+    let governor = Governor::new(Limits::default());
+    let client = refusing.client().with_governor(Arc::clone(&governor));
+    for _ in 0..10 {
+        let read = list(&client).await.unwrap_err();
+        let write = restart(&client).await.unwrap_err();
+        assert_eq!(
+            [read.class(), write.class()],
+            [ErrorClass::Internal, ErrorClass::Internal]
+        );
+        assert!(!write.outcome_unknown());
+    }
+    assert_eq!(refusing.asked().len(), 20);
+    assert_eq!(governor.stats().circuit, Circuit::Closed);
 }
 
 #[tokio::test]
