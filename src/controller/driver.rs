@@ -303,3 +303,23 @@ pub(super) fn backoff(failures: u32) -> Duration {
 pub(super) fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(1.0 - fastrand::f64() / 10.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn z14_11_what_is_refused_again_and_again_is_tried_ever_more_rarely_but_for_ever() {
+        // A namespace takes 6 to 12 s to go, and nothing tells when it is gone.
+        let delays: Vec<f64> = (1..=20).map(|count| backoff(count).as_secs_f64()).collect();
+        let full = |count: i32| 2_f64.powi(count).min(LONGEST_BACKOFF.as_secs_f64());
+        for (count, delay) in (0..).zip(&delays) {
+            assert!(
+                (full(count) * 0.9..=full(count)).contains(delay),
+                "{delays:?}"
+            );
+        }
+        // Not hammered: at most 5 calls until the namespace is gone for sure.
+        assert!(delays.iter().take(4).sum::<f64>() > 12.0, "{delays:?}");
+    }
+}
