@@ -569,9 +569,15 @@ async fn carry_out(
             local.record = Some(ownership.clone());
             local.memory.sent(&action, environment, Timestamp::now());
             local.settled = false;
+            if ownership.state != OwnershipState::Pending {
+                // What is remembered from here on is stored at once: without it, the next process would take whatever is
+                // declared then for what the environment holds.
+                done.push(action.summary());
+            }
             continue;
         }
         local.wrote(Timestamp::now());
+        local.memory.sending(&action, environment);
         let sent = act::send(zadig, key, &action).await;
         local.wrote(Timestamp::now());
         if let Err(error) = sent {

@@ -320,7 +320,12 @@ impl Observed {
 
     /// The service runs, and this object has nothing to do with it.
     pub(super) fn foreign(self, name: &str) -> Self {
-        let seen = seen(name, &service());
+        self.running_as_before(name, &service())
+    }
+
+    /// The service runs, and nothing new is remembered of it.
+    pub(super) fn running_as_before(self, name: &str, declared: &Service) -> Self {
+        let seen = seen(name, declared);
         self.detail_with(|detail| {
             detail.services.insert(name.to_owned(), seen);
         })
@@ -364,14 +369,7 @@ impl Observed {
     }
 
     fn recorded(mut self, state: OwnershipState) -> Self {
-        self.record = Some(Ownership {
-            zadig: "https://zadig.example.com".to_owned(),
-            project: "shop".to_owned(),
-            env: "dev".to_owned(),
-            cluster_id: "c-local".to_owned(),
-            namespace: "shop-env-dev".to_owned(),
-            state,
-        });
+        self.record = Some(record(state));
         self
     }
 
@@ -395,6 +393,42 @@ impl Observed {
         self.memory = Memory::default();
         self
     }
+}
+
+fn record(state: OwnershipState) -> Ownership {
+    Ownership {
+        zadig: "https://zadig.example.com".to_owned(),
+        project: "shop".to_owned(),
+        env: "dev".to_owned(),
+        cluster_id: "c-local".to_owned(),
+        namespace: "shop-env-dev".to_owned(),
+        state,
+    }
+}
+
+/// The record of an environment whose create call is about to be sent.
+pub(super) fn pending() -> Ownership {
+    record(OwnershipState::Pending)
+}
+
+/// The same environment after the driver took this look into memory: nothing was sent.
+pub(super) fn looked_at(desired: &Environment, observed: &Observed) -> Observed {
+    let Existence::Present(present) = &observed.existence else {
+        panic!("there is nothing to look at");
+    };
+    let created = observed
+        .record
+        .as_ref()
+        .is_some_and(|record| record.state == OwnershipState::Created);
+    let mut observed = observed.clone();
+    observed.memory.seen(
+        desired,
+        present.detail.as_ref().unwrap(),
+        present.update_time,
+        created,
+        &BTreeSet::new(),
+    );
+    observed
 }
 
 /// A service as Zadig shows it when it runs as declared.

@@ -19,7 +19,8 @@ pub struct Memory {
     pub services: BTreeSet<String>,
     /// When the environment was created anew after something else had deleted it.
     pub recreated_at: Option<Timestamp>,
-    /// By service: what was last sent. While `known`, a service without an entry is one that was not declared so far.
+    /// By service: what was last sent. While `known`, a service without an entry is one that was not declared so far; while
+    /// not, these are what a create call of unknown fate carried.
     pub applied: BTreeMap<String, AppliedService>,
     /// The status that holds all this was found; without it everything above is lost, not empty. Nothing may be stored that
     /// makes this true at the next start while it is not.
@@ -37,15 +38,50 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The memory before `action` is sent: what holds whatever becomes of it.
+    ///
+    /// An environment that is found after a create call of unknown fate holds what the call carried, not what is declared by
+    /// then. And what a service's variables are after an update of unknown fate cannot be told.
+    pub fn sending(&mut self, action: &Action, desired: Option<&Environment>) {
+        match action {
+            Action::CreateEnvironment(create) => self.carried(create.services.keys(), desired),
+            Action::UpdateServices { services, .. } => {
+                for name in services.keys() {
+                    if let Some(entry) = self.applied.get_mut(name) {
+                        entry.variables = None;
+                        entry.template = None;
+                    }
+                    self.renders_anew(name);
+                }
+            }
+            Action::PutGlobalVariables { variables, changed } => {
+                let changed = changed.iter().filter_map(|key| variables.get(key));
+                for service in changed.flat_map(|variable| &variable.related) {
+                    self.renders_anew(service);
+                }
+            }
+            // Where the number comes from a variable, Zadig rewrites the variable (Z§4.15).
+            Action::ScaleWorkload { service, .. } => self.renders_anew(service),
+            Action::RecordOwnership(_)
+            | Action::SetRegistry { .. }
+            | Action::RemoveServices { .. }
+            | Action::AddServices { .. }
+            | Action::SetImage { .. }
+            | Action::RestartService { .. }
+            | Action::DeleteEnvironment { .. } => {}
+        }
+    }
+
     /// The memory after `action` was answered well at `now`.
     ///
-    /// An action whose answer was lost must not be remembered: what it did is seen at the next observation.
+    /// An action whose answer was lost must not be remembered like this: what it did is seen at the next observation.
     pub fn sent(&mut self, action: &Action, desired: Option<&Environment>, now: Timestamp) {
+        self.sending(action, desired);
         match action {
             Action::RecordOwnership(ownership) => self.recorded(ownership, desired, now),
             Action::CreateEnvironment(create) => {
                 self.vanished |= create.again;
-                self.created(create.services.keys(), desired, now);
+                self.made(now);
             }
             Action::AddServices { services } => {
                 for name in services.keys() {
@@ -69,36 +105,16 @@ impl Memory {
                             declared.and_then(|service| service.restart_token.clone());
                     }
                     entry.variables = declared.and_then(|service| service.digest.clone());
-                    entry.rendered = None;
-                    entry.rendered_at = None;
-                    entry.template = None;
-                }
-            }
-            Action::PutGlobalVariables { variables, changed } => {
-                for service in changed.iter().flat_map(|key| {
-                    variables
-                        .get(key)
-                        .into_iter()
-                        .flat_map(|variable| variable.related.iter())
-                }) {
-                    if let Some(entry) = self.applied.get_mut(service) {
-                        entry.rendered = None;
-                        entry.rendered_at = None;
-                    }
-                }
-            }
-            Action::ScaleWorkload { service, .. } => {
-                // Where the number comes from a variable, Zadig rewrites the variable (Z§4.15).
-                if let Some(entry) = self.applied.get_mut(service) {
-                    entry.rendered = None;
-                    entry.rendered_at = None;
                 }
             }
             Action::RestartService { service, token } => {
                 self.entry(service).restart_token = Some(token.clone());
             }
             Action::DeleteEnvironment { .. } => self.delete_sent = Some(now),
-            Action::SetRegistry { .. } | Action::SetImage { .. } => {}
+            Action::SetRegistry { .. }
+            | Action::PutGlobalVariables { .. }
+            | Action::SetImage { .. }
+            | Action::ScaleWorkload { .. } => {}
         }
         if !matches!(action, Action::RecordOwnership(_)) {
             *self.repairs.entry(action.subject()).or_default() += 1;
@@ -201,6 +217,14 @@ impl Memory {
             .is_some_and(|count| *count >= REPAIRS)
     }
 
+    /// What Zadig renders for the service is about to change, and is taken anew at the next look.
+    fn renders_anew(&mut self, name: &str) {
+        if let Some(entry) = self.applied.get_mut(name) {
+            entry.rendered = None;
+            entry.rendered_at = None;
+        }
+    }
+
     fn entry(&mut self, name: &str) -> &mut AppliedService {
         self.applied
             .entry(name.to_owned())
@@ -232,23 +256,26 @@ impl Memory {
         self.applied.insert(name.to_owned(), entry);
     }
 
-    /// The environment holds these services as they were declared, and nothing else is remembered of it.
-    fn created<'a>(
+    /// A create call carries these services as they are declared, and nothing else is remembered.
+    fn carried<'a>(
         &mut self,
         services: impl Iterator<Item = &'a String>,
         desired: Option<&Environment>,
-        now: Timestamp,
     ) {
-        self.known = true;
-        if self.vanished {
-            self.recreated_at = Some(now);
-            self.vanished = false;
-        }
         self.services.clear();
         self.applied.clear();
         for name in services {
             self.services.insert(name.clone());
             self.fresh(name, desired);
+        }
+    }
+
+    /// The environment holds what the create call carried.
+    fn made(&mut self, now: Timestamp) {
+        self.known = true;
+        if self.vanished {
+            self.recreated_at = Some(now);
+            self.vanished = false;
         }
     }
 
@@ -266,6 +293,8 @@ impl Memory {
             OwnershipState::Adopted if first => {
                 self.known = true;
                 self.vanished = false;
+                self.services.clear();
+                self.applied.clear();
                 // Nothing was ever sent to what we take over: its variables cannot be told (Z§6.1), so the declared
                 // ones are sent once. The token is taken as carried out: adopting restarts nothing.
                 for (name, service) in desired.iter().flat_map(|d| d.services.iter()) {
@@ -273,10 +302,18 @@ impl Memory {
                     self.entry(name).restart_token = restart_token;
                 }
             }
-            // The answer of the create call was lost: the environment holds what the call carried.
+            // The answer of the create call was lost. What it carried may be lost too, if the process ended: then the services
+            // are those that are declared, and their variables are sent once, as they cannot be told.
             OwnershipState::Created if first => {
-                let services = desired.into_iter().flat_map(|d| d.services.keys());
-                self.created(services, desired, now);
+                if self.applied.is_empty() {
+                    self.carried(desired.into_iter().flat_map(|d| d.services.keys()), desired);
+                    for entry in self.applied.values_mut() {
+                        entry.variables = None;
+                    }
+                } else {
+                    self.services = self.applied.keys().cloned().collect();
+                }
+                self.made(now);
             }
             // Our create was answered, or the connection got another address: nothing is new.
             OwnershipState::Adopted | OwnershipState::Created => {}

@@ -1,35 +1,12 @@
 //! What is remembered after a look and after a call, and what a lost memory leads to (design §3).
 
-use std::collections::BTreeSet;
-
-use super::super::fixture::{environment, observed, planned, service};
-use super::super::{Desired, Environment, Existence, Moved, Observed, plan};
-use crate::api::environment::OwnershipState;
+use super::super::fixture::{environment, looked_at, observed, planned, service};
+use super::super::{Desired, Environment, Moved, Observed, plan};
 use crate::plan::Plan;
 
 /// Created by this object, and idle.
 fn owned() -> Observed {
     observed().present().owned()
-}
-
-/// The same environment after the driver took this look into memory: nothing was sent.
-fn looked_at(desired: &Environment, observed: &Observed) -> Observed {
-    let Existence::Present(present) = &observed.existence else {
-        panic!("there is nothing to look at");
-    };
-    let created = observed
-        .record
-        .as_ref()
-        .is_some_and(|record| record.state == OwnershipState::Created);
-    let mut observed = observed.clone();
-    observed.memory.seen(
-        desired,
-        present.detail.as_ref().unwrap(),
-        present.update_time,
-        created,
-        &BTreeSet::new(),
-    );
-    observed
 }
 
 /// The same environment after every planned call was answered well, as far as memory goes.
@@ -43,8 +20,13 @@ fn sent_first(count: usize, desired: &Environment, observed: &Observed) -> Obser
         panic!("nothing is planned");
     };
     let mut observed = observed.clone();
-    for action in act.actions.iter().take(count) {
-        observed.memory.sent(action, Some(desired), observed.now);
+    for (number, action) in act.actions.iter().enumerate() {
+        if number < count {
+            observed.memory.sending(action, Some(desired));
+            observed.memory.sent(action, Some(desired), observed.now);
+        } else if number == count {
+            observed.memory.sending(action, Some(desired));
+        }
     }
     observed
 }
@@ -172,6 +154,39 @@ fn a_create_whose_answer_was_lost_is_remembered_like_one_that_was_answered() {
     assert_eq!(found.memory.recreated_at, Some(gone.now));
     assert_eq!(answered.memory.recreated_at, Some(gone.now));
     assert!(found.memory.known && answered.memory.known);
+}
+
+#[test]
+fn what_was_declared_after_a_create_call_of_unknown_fate_is_sent_once_it_is_found() {
+    let before = environment().service("api", service().variable("LOG", "info"));
+    let api = service().variable("LOG", "debug").restart_token("1");
+    let desired = environment().service("api", api.clone());
+    let lost = sent_first(1, &before, &observed());
+    let found = sent(&desired, &lost.present().pending())
+        .running_as_before("api", &api)
+        .owned();
+    let put = "update services\n  api [LOG:string=debug]";
+    assert_eq!(planned(&desired, &found), put);
+    // The process ended meanwhile, and with it what the call carried.
+    let forgotten = observed().present().pending().forgotten();
+    let found = sent(&desired, &forgotten)
+        .running_as_before("api", &api)
+        .owned();
+    assert_eq!(planned(&desired, &found), put);
+}
+
+#[test]
+fn what_an_update_of_unknown_fate_left_is_not_taken_for_what_was_sent_before() {
+    let (old, new) = (
+        service().variable("LOG", "info"),
+        service().variable("LOG", "debug"),
+    );
+    let before = owned().running("api", &old);
+    let lost = sent_first(0, &environment().service("api", new), &before);
+    assert_eq!(
+        planned(&environment().service("api", old), &lost),
+        "update services\n  api [LOG:string=info]"
+    );
 }
 
 #[test]
