@@ -4,9 +4,11 @@
 
 use insta::assert_snapshot;
 
-use super::fixture::{ago, environment, observed, of_kind, planned, planned_deletion, service};
+use super::fixture::{
+    ago, environment, looked_at, observed, of_kind, pending, planned, planned_deletion, service,
+};
 use super::health::{Trouble, health};
-use super::{Desired, EnvStatus, Environment, Existence, Observed, Registry, plan};
+use super::{Action, Desired, EnvStatus, Environment, Existence, Observed, Registry, plan};
 use crate::plan::Plan;
 
 /// Created by this object, and idle.
@@ -89,6 +91,22 @@ fn z14_10_an_answered_delete_is_not_sent_again_while_it_works() {
 }
 
 #[test]
+fn z14_11_a_create_that_is_refused_while_the_namespace_goes_is_planned_again_and_counts_for_nothing()
+ {
+    let gone = owned().running("api", &service()).gone();
+    let mut observed = gone.with(|o| o.memory.was_ready_lately = true);
+    for _ in 0..5 {
+        let planned = planned(&environment(), &observed);
+        assert!(planned.contains("\ncreate again in "), "{planned}");
+        // Zadig refuses, and the claim is taken back.
+        let claim = Action::RecordOwnership(pending());
+        observed.memory.sent(&claim, None, observed.now);
+        observed.record = None;
+        assert_eq!(observed.memory.recreated_at, None);
+    }
+}
+
+#[test]
 fn z14_12_a_stuck_environment_is_told_and_can_be_deleted() {
     for status in [
         EnvStatus::Creating,
@@ -140,6 +158,28 @@ fn z14_18_a_sleeping_environment_is_left_asleep() {
 }
 
 #[test]
+fn z14_19_what_is_as_declared_causes_no_call_however_often_it_is_looked_at() {
+    let api = service()
+        .variable("MODE", "slow")
+        .global_variable("LOG")
+        .image("api", "api:1")
+        .replicas("api", 2)
+        .restart_token("1");
+    let desired = environment()
+        .registry_id("r-default")
+        .global("LOG", "debug")
+        .service("api", api.clone());
+    let mut observed = owned()
+        .stored_global("LOG", "debug", &["api"])
+        .running("api", &api)
+        .foreign("theirs");
+    for look in 1..50 {
+        assert_eq!(planned(&desired, &observed), "in sync");
+        observed = looked_at(&desired, &observed).present_with(|p| p.update_time += look % 2);
+    }
+}
+
+#[test]
 fn z14_20_all_services_of_an_environment_share_one_call() {
     let old = service().variable("LOG", "info");
     let new = service().variable("LOG", "debug");
@@ -172,6 +212,17 @@ fn z14_20_all_services_of_an_environment_share_one_call() {
       new-1 []
       new-2 []
     "#);
+}
+
+#[test]
+fn z14_21_a_failed_operation_is_not_sent_again_unless_something_differs() {
+    let api = service().variable("LOG", "debug").image("api", "api:1");
+    let desired = environment().service("api", api.clone());
+    let failed = owned()
+        .running("api", &api)
+        .seen_with("api", |seen| "unstable".clone_into(&mut seen.status))
+        .status(EnvStatus::Failed, 5);
+    assert_snapshot!(planned(&desired, &failed), @"in sync");
 }
 
 #[test]
