@@ -1,0 +1,159 @@
+//! The rules that every plan obeys, for any declaration, any state and any order of interruptions.
+//!
+//! A plan is compared with nothing here: it is carried out against a small Zadig of plain values ([`zadig`]), by a driver that
+//! crashes, forgets and loses answers ([`object`]), and each step is judged by the [`rules`].
+
+#[path = "convergence/declared.rs"]
+mod declared;
+#[path = "convergence/object.rs"]
+mod object;
+#[path = "convergence/rules.rs"]
+mod rules;
+#[path = "convergence/zadig.rs"]
+mod zadig;
+
+use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
+use zadig_operator::api::condition::Reason;
+use zadig_operator::api::environment::{Creation, Deletion};
+use zadig_operator::plan::Plan;
+use zadig_operator::plan::environment::{EnvStatus, Environment};
+
+use declared::{Foreign, Interruption, environments, foreigns, interruptions};
+use object::{Object, Step};
+use zadig::{NAMESPACE, Zadig};
+
+/// Reconciles after which everything has to be settled, a long wait for a stuck Zadig included.
+const BOUND: usize = 80;
+
+/// A project that may hold an environment of somebody else.
+fn world(existing: &[Foreign]) -> Zadig {
+    let mut zadig = Zadig::new();
+    if !existing.is_empty() {
+        zadig.make(NAMESPACE);
+        for change in existing {
+            change.happen(&mut zadig);
+        }
+    }
+    zadig
+}
+
+/// Reconciles until nothing is left to do, or a person is needed; a person who is asked to settle a fight does so.
+fn settle(object: &mut Object, zadig: &mut Zadig) -> Result<Plan<()>, TestCaseError> {
+    for _ in 0..BOUND {
+        match object.reconcile(zadig)? {
+            Step::InSync => return Ok(Plan::InSync),
+            Step::Blocked(blocked) => {
+                if blocked.iter().all(|b| {
+                    matches!(
+                        b.reason,
+                        Reason::DriftDoesNotConverge | Reason::DeletedElsewhere
+                    )
+                }) {
+                    object.speak();
+                } else {
+                    return Ok(Plan::Blocked(blocked));
+                }
+            }
+            Step::Waits | Step::Acted | Step::Failed => {}
+        }
+    }
+    Err(TestCaseError::fail(format!(
+        "not settled after {BOUND} reconciles: {object:#?} {zadig:#?}"
+    )))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn whatever_happens_the_declared_state_is_reached_and_the_way_out_ends(
+        mut environment in environments(),
+        existing in foreigns(0..4),
+        events in interruptions(0..12),
+        policy in prop::option::of(prop_oneof![
+            Just(Deletion::Delete), Just(Deletion::Detach), Just(Deletion::Orphan),
+        ]),
+    ) {
+        if !existing.is_empty() {
+            environment.creation = Creation::CreateOrAdopt;
+        }
+        let mut zadig = world(&existing);
+        let mut object = Object::new(environment);
+        for event in &events {
+            event.happen(&mut object, &mut zadig);
+            object.reconcile(&mut zadig)?;
+        }
+        object.calm();
+        zadig.wake();
+        if let Plan::Blocked(blocked) = settle(&mut object, &mut zadig)? {
+            // Nothing that is declared here is wrong, so this is all that a person can be needed for.
+            let reasons: Vec<Reason> = blocked.iter().map(|b| b.reason).collect();
+            prop_assert!(
+                matches!(reasons[..], [Reason::EnvironmentExists | Reason::ZadigStuck]),
+                "{blocked:?}"
+            );
+        } else {
+            rules::everything_declared_is_so(&object, &zadig)?;
+            rules::nothing_is_sent_while_nothing_happens(&mut object, &mut zadig)?;
+            rules::a_lost_memory_is_no_change(&object, &zadig)?;
+        }
+        let before = zadig.clone();
+        object.delete(policy);
+        prop_assert_eq!(settle(&mut object, &mut zadig)?, Plan::InSync);
+        rules::the_way_out_takes_only_what_is_ours(&object, &before, &zadig)?;
+    }
+
+    #[test]
+    fn what_is_not_ours_is_left_as_it_is(
+        environment in environments(),
+        existing in foreigns(1..6),
+    ) {
+        let mut zadig = world(&existing);
+        let before = zadig.clone();
+        let mut object = Object::new(Environment { creation: Creation::Create, ..environment });
+        let Plan::Blocked(blocked) = settle(&mut object, &mut zadig)? else {
+            return Err(TestCaseError::fail("taken over"));
+        };
+        prop_assert_eq!(blocked[0].reason, Reason::EnvironmentExists);
+        object.delete(Some(Deletion::Delete));
+        prop_assert_eq!(settle(&mut object, &mut zadig)?, Plan::InSync);
+        prop_assert_eq!(before.env, zadig.env);
+    }
+
+    #[test]
+    fn a_busy_environment_is_left_alone_until_it_is_stuck_and_can_be_deleted_then(
+        environment in environments(),
+        events in interruptions(0..6),
+        status in prop_oneof![
+            Just(EnvStatus::Creating), Just(EnvStatus::Updating), Just(EnvStatus::Deleting),
+            Just(EnvStatus::Other("hibernating".to_owned())),
+        ],
+    ) {
+        let mut zadig = Zadig::new();
+        let mut object = Object::new(environment);
+        settle(&mut object, &mut zadig)?;
+        Interruption::Foreign(Foreign::Stick(status)).happen(&mut object, &mut zadig);
+        let before = zadig.env.clone();
+        for event in &events {
+            if !matches!(event, Interruption::Foreign(_) | Interruption::LoseEverything) {
+                event.happen(&mut object, &mut zadig);
+                object.reconcile(&mut zadig)?;
+            }
+        }
+        object.calm();
+        prop_assert_eq!(&before, &zadig.env);
+        let Plan::Blocked(blocked) = settle(&mut object, &mut zadig)? else {
+            return Err(TestCaseError::fail("it is stuck"));
+        };
+        prop_assert_eq!(blocked[0].reason, Reason::ZadigStuck);
+        prop_assert_eq!(&before, &zadig.env);
+        object.delete(Some(Deletion::Delete));
+        prop_assert_eq!(settle(&mut object, &mut zadig)?, Plan::InSync);
+        prop_assert_eq!(&zadig.env, &None);
+    }
+}

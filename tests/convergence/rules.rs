@@ -1,0 +1,261 @@
+//! The rules themselves (`plan/mod.rs`, design §2 and §3).
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+use zadig_operator::api::environment::{Deletion, FieldPolicy, OwnershipState, Prune};
+use zadig_operator::plan::Plan;
+use zadig_operator::plan::environment::memory::Memory;
+use zadig_operator::plan::environment::variables::is_bound;
+use zadig_operator::plan::environment::{
+    Action, Desired, EnvStatus, Existence, Observed, Variable, plan,
+};
+
+use crate::object::{Object, Step};
+use crate::zadig::{Running, Zadig};
+
+/// What holds for every single plan.
+pub(crate) fn hold(
+    desired: &Desired,
+    observed: &Observed,
+    planned: &Plan<Action>,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(
+        planned,
+        &plan(desired, observed),
+        "the same input, the same plan"
+    );
+    let Plan::Act(act) = planned else {
+        return Ok(());
+    };
+    prop_assert!(!act.actions.is_empty());
+    let calls = || {
+        act.actions
+            .iter()
+            .filter(|action| !matches!(action, Action::RecordOwnership(_)))
+    };
+    match &observed.existence {
+        Existence::Absent { confirmed } => {
+            prop_assert!(
+                *confirmed || observed.record.is_none(),
+                "created on one list alone"
+            );
+        }
+        Existence::Present(present) => {
+            let busy = matches!(
+                present.status,
+                EnvStatus::Creating
+                    | EnvStatus::Updating
+                    | EnvStatus::Deleting
+                    | EnvStatus::Sleeping
+                    | EnvStatus::Other(_)
+            );
+            if busy && matches!(desired, Desired::Present(_)) {
+                prop_assert_eq!(calls().count(), 0, "{:?} while {:?}", act, present.status);
+            }
+            if calls().count() > 0 {
+                let record = observed.record.as_ref();
+                prop_assert!(
+                    record
+                        .is_some_and(|r| r.namespace == present.namespace
+                            && r.cluster_id == present.cluster_id),
+                    "not ours: {:?}",
+                    act
+                );
+            }
+        }
+    }
+    for action in calls() {
+        let creates = matches!(action, Action::CreateEnvironment(_));
+        let absent = matches!(observed.existence, Existence::Absent { .. });
+        prop_assert_eq!(creates, absent, "{:?}", action);
+        let deletes = matches!(action, Action::DeleteEnvironment { .. });
+        let wanted = matches!(desired, Desired::Absent { .. });
+        prop_assert!(wanted || !deletes, "deleted without being asked");
+    }
+    Ok(())
+}
+
+/// What one call may change: declared fields of declared services, and what the object owns.
+pub(crate) fn only_what_is_ours_changed(
+    desired: &Desired,
+    memory: &Memory,
+    action: &Action,
+    before: &Zadig,
+    after: &Zadig,
+) -> Result<(), TestCaseError> {
+    let (Some(before), Some(after)) = (&before.env, &after.env) else {
+        return Ok(());
+    };
+    let environment = match desired {
+        Desired::Present(environment) => Some(environment),
+        Desired::Absent { .. } => None,
+    };
+    for (name, was) in &before.services {
+        let declared = environment.and_then(|environment| environment.services.get(name));
+        let Some(is) = after.services.get(name) else {
+            let owned = memory.services.contains(name);
+            let all = environment.is_some_and(|environment| environment.prune == Prune::All);
+            prop_assert!(
+                declared.is_none() && (owned || all),
+                "{name} removed by {action:?}"
+            );
+            continue;
+        };
+        let bound = |key: &str| is_bound(name, key, &after.globals);
+        let mut undone = is.clone();
+        if let Some(declared) = declared {
+            for key in declared.variables.keys() {
+                undone.values.insert(key.clone(), was.values[key].clone());
+            }
+            if !declared.containers.is_empty() {
+                undone.image.clone_from(&was.image);
+                undone.recorded.clone_from(&was.recorded);
+            }
+            if !declared.workloads.is_empty() {
+                undone.replicas = was.replicas;
+            }
+            if declared.restart_token.is_some() {
+                undone.restarts = was.restarts;
+            }
+            if matches!(action, Action::UpdateServices { .. }) {
+                // Zadig offers no way without it (Z§4.11).
+                undone.revision = was.revision;
+                undone.replicas = was.replicas;
+            }
+        }
+        for key in is.values.keys().filter(|key| bound(key)) {
+            undone.values.insert(key.clone(), was.values[key].clone());
+        }
+        prop_assert_eq!(&undone, was, "{} changed by {:?}", name, action);
+        for (key, global) in &before.globals {
+            let left_alone = declared.is_none_or(|d| !d.variables.contains_key(key));
+            if left_alone && global.related.contains(name) {
+                prop_assert!(bound(key), "{} of {} unbound by {:?}", key, name, action);
+            }
+        }
+    }
+    for (key, was) in &before.globals {
+        let declared = environment.is_some_and(|e| e.global_variables.contains_key(key));
+        let is = after.globals.get(key).map(|global| &global.value);
+        prop_assert!(
+            declared || is == Some(&was.value),
+            "{key} changed by {action:?}"
+        );
+    }
+    if environment.is_none_or(|environment| environment.registry.is_none()) {
+        prop_assert_eq!(&before.registry, &after.registry);
+    }
+    Ok(())
+}
+
+/// In sync means: every declared field that can be told is as declared.
+pub(crate) fn everything_declared_is_so(
+    object: &Object,
+    zadig: &Zadig,
+) -> Result<(), TestCaseError> {
+    let (Some(environment), Some(env)) = (object.environment(), &zadig.env) else {
+        return Err(TestCaseError::fail("in sync without an environment"));
+    };
+    if environment.registry.is_some() {
+        prop_assert_eq!(env.registry.as_str(), "r-default");
+    }
+    for (key, value) in &environment.global_variables {
+        prop_assert_eq!(env.globals[key].value.as_str(), Some(value.expose()));
+    }
+    for (name, declared) in &environment.services {
+        let Some(Running {
+            values,
+            image,
+            recorded,
+            replicas,
+            ..
+        }) = env.services.get(name)
+        else {
+            return Err(TestCaseError::fail(format!("{name} is missing")));
+        };
+        for (key, variable) in &declared.variables {
+            match variable {
+                Variable::Global => prop_assert!(is_bound(name, key, &env.globals)),
+                Variable::Value(value) if !object.forgot => {
+                    prop_assert_eq!(&values[key], value.expose(), "{} of {}", key, name);
+                }
+                Variable::Value(_) => {}
+            }
+        }
+        for wanted in declared.containers.values() {
+            if wanted.policy == FieldPolicy::Enforce {
+                prop_assert_eq!((&wanted.image, &wanted.image), (image, recorded));
+            }
+        }
+        for wanted in declared.workloads.values() {
+            if wanted.policy == FieldPolicy::Enforce {
+                prop_assert_eq!(wanted.replicas, *replicas);
+            }
+        }
+    }
+    for name in env.services.keys() {
+        let declared = environment.services.contains_key(name);
+        prop_assert!(
+            declared || environment.prune != Prune::All,
+            "{name} is left"
+        );
+    }
+    Ok(())
+}
+
+/// Idle is silent.
+pub(crate) fn nothing_is_sent_while_nothing_happens(
+    object: &mut Object,
+    zadig: &mut Zadig,
+) -> Result<(), TestCaseError> {
+    let before = zadig.env.clone();
+    for _ in 0..5 {
+        prop_assert!(matches!(object.reconcile(zadig)?, Step::InSync));
+    }
+    prop_assert_eq!(&before, &zadig.env);
+    Ok(())
+}
+
+/// A lost status, and a lost annotation, lead to no call; and what is filled in again leads to none either.
+pub(crate) fn a_lost_memory_is_no_change(
+    object: &Object,
+    zadig: &Zadig,
+) -> Result<(), TestCaseError> {
+    let losses: [fn(&mut Object); 3] = [
+        Object::lose_status,
+        Object::lose_annotation,
+        Object::restart,
+    ];
+    // Either of the two is enough, but one it takes.
+    let skipped = usize::from(!object.has_annotation());
+    for lose in &losses[skipped..] {
+        let (mut object, mut zadig) = (object.clone(), zadig.clone());
+        lose(&mut object);
+        object.restart();
+        nothing_is_sent_while_nothing_happens(&mut object, &mut zadig)?;
+    }
+    Ok(())
+}
+
+/// Deleting the object deletes what it made, if it says so, and nothing else.
+pub(crate) fn the_way_out_takes_only_what_is_ours(
+    object: &Object,
+    before: &Zadig,
+    after: &Zadig,
+) -> Result<(), TestCaseError> {
+    let Desired::Absent { policy } = &object.desired else {
+        return Ok(());
+    };
+    let ours = object.owns(before);
+    let state = object.record.as_ref().map(|record| record.state);
+    let policy = policy.unwrap_or(match state {
+        Some(OwnershipState::Created | OwnershipState::Pending) => Deletion::Delete,
+        Some(OwnershipState::Adopted) | None => Deletion::Orphan,
+    });
+    if ours && policy != Deletion::Orphan {
+        prop_assert_eq!(&after.env, &None);
+    } else {
+        prop_assert_eq!(&before.env, &after.env);
+    }
+    Ok(())
+}

@@ -1,0 +1,402 @@
+//! A Zadig of plain values: how it reacts to each action, and what it shows of itself (Z§4, Z§5).
+//!
+//! It knows no error but the ones a test asks for, and it works for one second on what goes on after an answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use zadig_operator::api::environment::{Ownership, WorkloadKind};
+use zadig_operator::plan::environment::memory::Memory;
+use zadig_operator::plan::environment::{
+    Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Existence,
+    GlobalVariable, LiveWorkload, Moved, Observed, ObservedService, Present, Registry, Template,
+    TemplateVariable, Variable, VariableValue,
+};
+
+pub(crate) const URL: &str = "https://zadig.example.com";
+pub(crate) const NAMESPACE: &str = "shop-env-dev";
+pub(crate) const SERVICES: [&str; 3] = ["api", "db", "web"];
+/// How long Zadig is believed to work.
+pub(crate) const STUCK: i64 = 600;
+
+/// One project with one environment at most.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Zadig {
+    pub(crate) now: i64,
+    /// The newest revision of each service's template.
+    pub(crate) revisions: BTreeMap<String, u32>,
+    pub(crate) env: Option<Env>,
+    /// Lists in a row that did not show the environment, as far as somebody looked.
+    pub(crate) missed: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Env {
+    pub(crate) status: EnvStatus,
+    pub(crate) since: i64,
+    /// When Zadig's work ends; `None` while it works on nothing, or for ever.
+    pub(crate) done_at: Option<i64>,
+    pub(crate) namespace: String,
+    pub(crate) registry: String,
+    pub(crate) update_time: i64,
+    pub(crate) globals: BTreeMap<String, GlobalVariable>,
+    pub(crate) services: BTreeMap<String, Running>,
+}
+
+/// A service with one Deployment and one container, both of its own name.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Running {
+    pub(crate) revision: u32,
+    pub(crate) values: BTreeMap<String, String>,
+    pub(crate) recorded: String,
+    pub(crate) image: String,
+    pub(crate) replicas: i32,
+    pub(crate) restarts: u32,
+}
+
+/// The variables of every template.
+pub(crate) fn template() -> Vec<TemplateVariable> {
+    let variable = |key: &str, kind: &str, options: &[&str]| TemplateVariable {
+        key: key.to_owned(),
+        kind: kind.to_owned(),
+        options: options.iter().map(|&option| option.to_owned()).collect(),
+    };
+    vec![
+        variable("LOG", "string", &[]),
+        variable("MODE", "enum", &["fast", "slow"]),
+        variable("TRACE", "bool", &[]),
+    ]
+}
+
+fn text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+impl Zadig {
+    pub(crate) fn new() -> Self {
+        Self {
+            now: 1_790_000_000,
+            revisions: SERVICES.map(|name| (name.to_owned(), 1)).into(),
+            env: None,
+            missed: 0,
+        }
+    }
+
+    pub(crate) fn time(&self) -> Timestamp {
+        Timestamp::from_second(self.now).expect("a time of this century")
+    }
+
+    /// An environment that somebody else made.
+    pub(crate) fn make(&mut self, namespace: &str) {
+        self.env = Some(Env {
+            status: EnvStatus::Success,
+            since: self.now,
+            done_at: None,
+            namespace: namespace.to_owned(),
+            registry: "r-default".to_owned(),
+            update_time: self.now,
+            globals: BTreeMap::new(),
+            services: BTreeMap::new(),
+        });
+    }
+
+    /// A service as a create or an add makes it.
+    pub(crate) fn fresh(&self, name: &str) -> Running {
+        let values = [("LOG", "info"), ("MODE", "fast"), ("TRACE", "false")];
+        let image = format!("{name}:template");
+        Running {
+            revision: self.revisions[name],
+            values: values.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            recorded: image.clone(),
+            image,
+            replicas: 1,
+            restarts: 0,
+        }
+    }
+
+    /// Lets time pass; what Zadig was working at may end meanwhile.
+    pub(crate) fn pass(&mut self, seconds: i64) {
+        self.now += seconds;
+        if let Some(env) = &mut self.env
+            && env.done_at.is_some_and(|at| at <= self.now)
+        {
+            env.done_at = None;
+            env.status = EnvStatus::Success;
+            env.since = self.now;
+            env.update_time = self.now;
+        }
+    }
+
+    /// What one action does. The caller answers for sending it.
+    pub(crate) fn react(&mut self, action: &Action) {
+        let now = self.now;
+        if let Action::CreateEnvironment(create) = action {
+            return self.create(create);
+        }
+        let revisions = self.revisions.clone();
+        let fresh: BTreeMap<_, _> = SERVICES.map(|name| (name, self.fresh(name))).into();
+        let Some(env) = &mut self.env else { return };
+        match action {
+            Action::RecordOwnership(_) | Action::CreateEnvironment(_) => {}
+            Action::SetRegistry { registry_id } => env.registry.clone_from(registry_id),
+            Action::PutGlobalVariables { variables, .. } => {
+                env.globals.clone_from(variables);
+                let mut affected = false;
+                for (key, variable) in variables {
+                    for name in &variable.related {
+                        affected = true;
+                        if let Some(service) = env.services.get_mut(name) {
+                            service.values.insert(key.clone(), text(&variable.value));
+                        }
+                    }
+                }
+                if affected {
+                    env.work(EnvStatus::Updating, now);
+                }
+            }
+            Action::RemoveServices { services } => {
+                env.services.retain(|name, _| !services.contains(name));
+                for variable in env.globals.values_mut() {
+                    variable.related.retain(|name| !services.contains(name));
+                }
+                env.update_time = now;
+            }
+            Action::UpdateServices { services, .. } => {
+                for (name, sent) in services {
+                    env.write(name, sent);
+                    if let Some(service) = env.services.get_mut(name)
+                        && service.revision != revisions[name]
+                    {
+                        service.revision = revisions[name];
+                        // A newer template takes its own number of replicas along (Z§14.15).
+                        service.replicas = 1;
+                    }
+                }
+                env.work(EnvStatus::Updating, now);
+            }
+            Action::AddServices { services } => {
+                for (name, sent) in services {
+                    env.services
+                        .insert(name.clone(), fresh[name.as_str()].clone());
+                    env.write(name, sent);
+                }
+                env.work(EnvStatus::Updating, now);
+            }
+            Action::SetImage { service, image, .. } => {
+                if let Some(service) = env.services.get_mut(service) {
+                    service.image.clone_from(image);
+                    service.recorded.clone_from(image);
+                }
+                env.update_time = now;
+            }
+            Action::ScaleWorkload {
+                service, replicas, ..
+            } => {
+                if let Some(service) = env.services.get_mut(service) {
+                    service.replicas = *replicas;
+                }
+                env.update_time = now;
+            }
+            Action::RestartService { service, .. } => {
+                if let Some(service) = env.services.get_mut(service) {
+                    service.restarts += 1;
+                }
+            }
+            Action::DeleteEnvironment { .. } => self.env = None,
+        }
+    }
+
+    fn create(&mut self, create: &CreateEnvironment) {
+        assert!(self.env.is_none(), "Zadig refuses a second create");
+        self.make(&create.namespace);
+        let fresh: BTreeMap<_, _> = SERVICES.map(|name| (name, self.fresh(name))).into();
+        let now = self.now;
+        let Some(env) = &mut self.env else { return };
+        env.registry.clone_from(&create.registry_id);
+        for (key, value) in &create.global_variables {
+            let variable = GlobalVariable {
+                value: Value::String(value.expose().to_owned()),
+                kind: "string".to_owned(),
+                ..GlobalVariable::default()
+            };
+            env.globals.insert(key.clone(), variable);
+        }
+        for (name, (sent, images)) in &create.services {
+            let mut service = fresh[name.as_str()].clone();
+            if let Some(image) = images.get(name) {
+                service.image.clone_from(image);
+                service.recorded.clone_from(image);
+            }
+            env.services.insert(name.clone(), service);
+            env.write(name, sent);
+        }
+        env.work(EnvStatus::Creating, now);
+    }
+
+    /// What a look finds, as far as the driver looks.
+    pub(crate) fn show(
+        &mut self,
+        desired: &Desired,
+        record: Option<&Ownership>,
+        memory: &Memory,
+    ) -> Observed {
+        let existence = match &self.env {
+            None => {
+                self.missed += 1;
+                Existence::Absent {
+                    confirmed: self.missed > 1,
+                }
+            }
+            Some(env) => {
+                self.missed = 0;
+                Existence::Present(Box::new(env.show(desired, &self.revisions)))
+            }
+        };
+        let workload = |name: &str| BTreeSet::from([("Deployment".to_owned(), name.to_owned())]);
+        Observed {
+            now: self.time(),
+            key: EnvKey {
+                project: "shop".to_owned(),
+                env: "dev".to_owned(),
+            },
+            zadig: URL.to_owned(),
+            moved: Moved::No,
+            connection_suspended: false,
+            rival: None,
+            record: record.cloned(),
+            existence,
+            catalog: Catalog {
+                clusters: vec![Cluster {
+                    id: "c-local".to_owned(),
+                    name: "local".to_owned(),
+                    local: true,
+                }],
+                registries: ["r-default", "r-other"]
+                    .map(|id| Registry {
+                        id: id.to_owned(),
+                        address: format!("https://{id}.example.com"),
+                        namespace: "shop".to_owned(),
+                        is_default: id == "r-default",
+                    })
+                    .into(),
+                templates: SERVICES
+                    .map(|name| {
+                        let template = Template {
+                            variables: template(),
+                            containers: BTreeSet::from([name.to_owned()]),
+                            workloads: Some(workload(name)),
+                            digest: format!("revision {}", self.revisions[name]),
+                        };
+                        (name.to_owned(), template)
+                    })
+                    .into(),
+                global_variables: template(),
+            },
+            licence_refused: false,
+            memory: memory.clone(),
+            stuck_after: Duration::from_secs(STUCK.unsigned_abs()),
+        }
+    }
+}
+
+impl Env {
+    fn work(&mut self, status: EnvStatus, now: i64) {
+        self.status = status;
+        self.since = now;
+        self.done_at = Some(now + 1);
+        self.update_time = now;
+    }
+
+    /// Variables as they were sent: a bound key that is left out is unbound and keeps its value (Z§4.11).
+    fn write(&mut self, name: &str, sent: &[VariableValue]) {
+        for variable in self.globals.values_mut() {
+            variable.related.remove(name);
+        }
+        let Some(service) = self.services.get_mut(name) else {
+            return;
+        };
+        for VariableValue { key, value, .. } in sent {
+            let value = match value {
+                Variable::Value(text) => text.expose().to_owned(),
+                Variable::Global => {
+                    let global = self.globals.get_mut(key);
+                    // Z§14.22: from here on every update of the service would fail.
+                    assert!(
+                        global.is_some(),
+                        "{name} is poisoned: {key} is bound to nothing"
+                    );
+                    let Some(global) = global else { continue };
+                    global.related.insert(name.to_owned());
+                    text(&global.value)
+                }
+            };
+            service.values.insert(key.clone(), value);
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(
+            self.status,
+            EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable
+        )
+    }
+
+    fn show(&self, desired: &Desired, revisions: &BTreeMap<String, u32>) -> Present {
+        let looks = self.is_idle() || matches!(desired, Desired::Absent { .. });
+        let detail = looks.then(|| Detail {
+            registry_id: self.registry.clone(),
+            global_variables: self.globals.clone(),
+            services: self
+                .services
+                .iter()
+                .map(|(name, service)| {
+                    let declared = match desired {
+                        Desired::Present(environment) => environment.services.get(name),
+                        Desired::Absent { .. } => None,
+                    };
+                    let live = declared
+                        .is_some_and(|d| !d.containers.is_empty() || !d.workloads.is_empty());
+                    let variables = declared.is_some_and(|d| !d.variables.is_empty());
+                    let shown = service.show(name, revisions[name], live, variables);
+                    (name.clone(), shown)
+                })
+                .collect(),
+        });
+        Present {
+            status: self.status.clone(),
+            since: Timestamp::from_second(self.since).expect("a time of this century"),
+            cluster_id: "c-local".to_owned(),
+            namespace: self.namespace.clone(),
+            update_time: self.update_time,
+            neighbours: Vec::new(),
+            detail,
+        }
+    }
+}
+
+impl Running {
+    fn show(&self, name: &str, newest: u32, live: bool, variables: bool) -> ObservedService {
+        let workload = LiveWorkload {
+            kind: format!("{:?}", WorkloadKind::Deployment),
+            name: name.to_owned(),
+            replicas: Some(self.replicas),
+            ready: self.replicas,
+            images: BTreeMap::from([(name.to_owned(), self.image.clone())]),
+            ..LiveWorkload::default()
+        };
+        ObservedService {
+            status: "running".to_owned(),
+            images: BTreeMap::from([(name.to_owned(), self.recorded.clone())]),
+            template: template(),
+            rendered: variables.then(|| format!("{} {:?}", self.revision, self.values)),
+            template_digest: variables.then(|| format!("revision {newest}")),
+            expected: variables
+                .then(|| BTreeSet::from([("Deployment".to_owned(), name.to_owned())])),
+            live: live.then(|| vec![workload]),
+        }
+    }
+}
