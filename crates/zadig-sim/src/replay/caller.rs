@@ -112,10 +112,7 @@ impl Caller {
         })
     }
 
-    pub(crate) fn request(
-        &self,
-        exchange: &Exchange,
-    ) -> Result<http::Result<Request<Body>>, String> {
+    pub(crate) fn request(&self, exchange: &Exchange) -> http::Result<Request<Body>> {
         let admin = &self.admin;
         let query: Vec<(String, String)> = exchange
             .query
@@ -140,7 +137,7 @@ impl Caller {
         for (name, value) in &exchange.request_headers {
             request = request.header(name.as_str(), value.as_str().unwrap_or_default());
         }
-        if let Some(authorization) = self.authorization(exchange)? {
+        if let Some(authorization) = self.authorization(exchange) {
             request = request.header("authorization", authorization);
         }
         let body = match &exchange.request_body {
@@ -148,37 +145,50 @@ impl Caller {
             Value::String(text) => Body::from(text.clone()),
             value => Body::from(value.to_string()),
         };
-        Ok(request.body(body))
+        request.body(body)
     }
 
-    /// The header of a record; what `other` means is told by the record's name (golden/README.md, "Records").
-    fn authorization(&self, exchange: &Exchange) -> Result<Option<String>, String> {
+    /// The header of a record; what `other` means is told by the record's name and note (golden/README.md, "Records").
+    fn authorization(&self, exchange: &Exchange) -> Option<String> {
         let admin = &self.admin;
         let name = exchange.name.as_str();
         let of_user = name.split('.').next().and_then(|user| self.users.get(user));
         match (exchange.authorization, of_user) {
-            (Authorization::None, _) => Ok(None),
-            (Authorization::Valid, _) => Ok(Some(format!("Bearer {admin}"))),
-            (Authorization::Other, Some(token)) => Ok(Some(format!("Bearer {token}"))),
-            (Authorization::Other, None) if name.contains("garbage") => {
-                Ok(Some("Bearer not-a-jwt".to_owned()))
-            }
-            (Authorization::Other, None) if name.contains("scheme") => {
-                Ok(Some(format!("Token {admin}")))
-            }
-            (Authorization::Other, None) if name.contains("tampered") => {
-                let kept = admin.len().saturating_sub(4);
-                let end = if admin.ends_with("AAAA") {
-                    "BBBB"
-                } else {
-                    "AAAA"
-                };
-                Ok(Some(format!("Bearer {}{end}", &admin[..kept])))
-            }
-            (Authorization::Other, None) => {
-                Err("the name of the record does not tell whose token it was sent with".to_owned())
-            }
+            (Authorization::None, _) => None,
+            (Authorization::Valid, _) => Some(format!("Bearer {admin}")),
+            (Authorization::Other, Some(token)) => Some(format!("Bearer {token}")),
+            (Authorization::Other, None) => Some(other_header(exchange, admin)),
         }
+    }
+}
+
+/// The header that name and note describe; what they do not describe is told by whether it was let in.
+fn other_header(exchange: &Exchange, valid: &str) -> String {
+    let told = format!("{} {}", exchange.name, exchange.note).to_lowercase();
+    let tells = |words: &[&str]| words.iter().any(|word| told.contains(word));
+    if tells(&["tampered", "signature"]) {
+        let kept = valid.len().saturating_sub(4);
+        let end = if valid.ends_with("AAAA") {
+            "BBBB"
+        } else {
+            "AAAA"
+        };
+        format!("Bearer {}{end}", &valid[..kept])
+    } else if tells(&["garbage", "expired", "malformed", "not-a-jwt"]) {
+        "Bearer not-a-jwt".to_owned()
+    } else if tells(&[
+        "no-bearer",
+        "no-scheme",
+        "no-word",
+        "without",
+        "bare",
+        "alone",
+    ]) {
+        valid.to_owned()
+    } else if tells(&["scheme", "word"]) || exchange.status != 401 {
+        format!("Token {valid}")
+    } else {
+        "Bearer not-a-jwt".to_owned()
     }
 }
 
@@ -228,6 +238,40 @@ fn escape(text: &str, kept: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn header(name: &str, note: &str, status: u16) -> String {
+        let exchange = serde_json::json!({
+            "name": name, "note": note, "method": "GET", "path": "/", "status": status, "ts": "2026-01-01T00:00:00Z"
+        });
+        other_header(&serde_json::from_value(exchange).unwrap(), "the-token")
+    }
+
+    #[test]
+    fn another_header_is_what_name_and_note_tell() {
+        let told = [
+            header("auth.garbage-token", "", 401),
+            header("auth.tampered-token", "", 401),
+            header(
+                "auth.other-scheme-word",
+                "only the second part is read",
+                200,
+            ),
+            header("auth.x", "the token without a word before it", 401),
+            header("auth.y", "", 401),
+            header("auth.z", "", 200),
+        ];
+        assert_eq!(
+            told,
+            [
+                "Bearer not-a-jwt",
+                "Bearer the-tAAAA",
+                "Token the-token",
+                "the-token",
+                "Bearer not-a-jwt",
+                "Token the-token",
+            ]
+        );
+    }
 
     #[test]
     fn a_target_is_escaped() {

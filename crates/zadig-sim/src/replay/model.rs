@@ -59,6 +59,8 @@ pub(crate) struct Exchange {
     pub(crate) ts: Timestamp,
     #[serde(default)]
     pub(crate) elapsed_ms: f64,
+    #[serde(default)]
+    pub(crate) note: String,
 }
 
 /// Whose token went along.
@@ -70,7 +72,7 @@ pub(crate) enum Authorization {
     Valid,
     /// None.
     None,
-    /// Told by the name of the record.
+    /// Told by the name or the note of the record.
     Other,
 }
 

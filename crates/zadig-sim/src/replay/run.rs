@@ -223,10 +223,7 @@ impl<'a> Replay<'a> {
                     Err("the environment can not be put to sleep or woken".to_owned())
                 }
             }
-            None => match self.caller.request(exchange) {
-                Ok(request) => self.caller.send(request).await,
-                Err(what) => Err(what),
-            },
+            None => self.caller.send(self.caller.request(exchange)).await,
         };
         let now = self.caller.sim().now();
         if exchange.is_mutation() {
