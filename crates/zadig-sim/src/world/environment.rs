@@ -150,7 +150,7 @@ impl World {
         self.environments.get(&(project.to_owned(), env.to_owned()))
     }
 
-    /// A project's environment by a name that may be empty: that is no condition, so the first one in storage is found (Z§2.2 no. 8).
+    /// An environment by project and name. An empty one is no condition, so the first one in storage is found (Z§2.2 no. 8).
     ///
     /// Without a scope the kind does not count.
     pub(crate) fn environment_or_first(
@@ -160,7 +160,7 @@ impl World {
         env: &str,
     ) -> Option<&Environment> {
         let fits = |environment: &&Environment| {
-            environment.project == project
+            (project.is_empty() || environment.project == project)
                 && (env.is_empty() || environment.key == env)
                 && scope.is_none_or(|scope| environment.scope == scope)
         };

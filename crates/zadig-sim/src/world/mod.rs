@@ -6,6 +6,7 @@
 pub(crate) mod configs;
 mod crowd;
 pub(crate) mod environment;
+mod kubectl;
 mod namespace;
 mod removal;
 mod seeding;
@@ -19,14 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::action::{KubeAction, KubeActionError};
 use crate::auth::User;
 use crate::clock::{Queue, later};
 use crate::fault::Faults;
 use crate::journal::Journal;
-use crate::kube::{Cluster, Cx, merge};
+use crate::kube::{Cluster, Cx};
 use crate::options::{ClockMode, Level, Licence, Options, Pace};
 use crate::scope::Scope;
 use crate::seed::{ClusterSeed, RegistrySeed, Seed, ServiceSeed};
@@ -452,39 +452,6 @@ impl World {
             .filter(|environment| environment.life == life)
     }
 
-    /// What somebody does with kubectl.
-    pub(crate) fn kube_action(&mut self, action: KubeAction) -> Result<(), KubeActionError> {
-        let cluster = match &action {
-            KubeAction::Create { cluster, .. }
-            | KubeAction::Patch { cluster, .. }
-            | KubeAction::Delete { cluster, .. }
-            | KubeAction::Scale { cluster, .. }
-            | KubeAction::SetImage { cluster, .. } => cluster.clone(),
-        };
-        let cluster = cluster
-            .or_else(|| {
-                self.cluster_list
-                    .first()
-                    .map(|cluster| cluster.cluster_id.clone())
-            })
-            .ok_or_else(|| KubeActionError::new("there is no cluster"))?;
-        if let KubeAction::Delete { kind, name, .. } = &action
-            && kind == "Namespace"
-        {
-            self.happen(
-                self.clock,
-                Event::Terminate {
-                    cluster,
-                    namespace: name.clone(),
-                },
-            );
-            return Ok(());
-        }
-        self.in_cluster(&cluster, |kube, cx| kubectl(kube, cx, action))
-            .unwrap_or_else(|| Err("there is no such cluster".to_owned()))
-            .map_err(KubeActionError::new)
-    }
-
     /// The licence gate of routes that ask for a professional licence on their production side alone.
     pub(crate) fn licensed_for(&self, scope: Scope) -> Result<(), crate::reply::Fail> {
         match scope {
@@ -502,66 +469,6 @@ impl World {
                 "failed to validate zadig license status, error: the licence service does not answer",
             )),
         }
-    }
-}
-
-fn kubectl(kube: &mut Cluster, cx: &mut Cx<'_>, action: KubeAction) -> Result<(), String> {
-    match action {
-        KubeAction::Create { kind, name, .. } if kind == "Namespace" => {
-            kube.create_namespace(cx, &name, &[])
-        }
-        KubeAction::Create {
-            kind,
-            namespace,
-            name,
-            manifest,
-            ..
-        } => {
-            let mut object = manifest.unwrap_or_else(|| json!({}));
-            object["kind"] = json!(kind);
-            object["metadata"]["name"] = json!(name);
-            kube.create(cx, namespace.as_deref().unwrap_or(""), &object)
-        }
-        KubeAction::Patch {
-            kind,
-            namespace,
-            name,
-            patch,
-            ..
-        } => {
-            let namespace = namespace.unwrap_or_default();
-            kube.edit(cx, &namespace, &kind, &name, |manifest| {
-                merge::merge_patch(manifest, &patch);
-            })
-        }
-        KubeAction::Delete {
-            kind,
-            namespace,
-            name,
-            ..
-        } => {
-            let namespace = namespace.unwrap_or_default();
-            if kube.remove(&namespace, &kind, &name) {
-                Ok(())
-            } else {
-                Err(format!("{kind} {name} not found"))
-            }
-        }
-        KubeAction::Scale {
-            kind,
-            namespace,
-            name,
-            replicas,
-            ..
-        } => kube.scale(cx, &namespace, &kind, &name, replicas),
-        KubeAction::SetImage {
-            kind,
-            namespace,
-            name,
-            container,
-            image,
-            ..
-        } => kube.set_image(cx, &namespace, &kind, &name, &container, &image),
     }
 }
 
