@@ -57,17 +57,19 @@ fn permitted(request: &Request, args: &Args) -> Result<(), Fail> {
 }
 
 fn image(world: &mut World, request: &Request, kind: &str, args: &Args) -> Outcome {
-    let project = &args.product_name;
-    if !world.projects.contains_key(project) {
+    // Empty names are no filter, for the environment (Z§14.25); the project is looked up by itself after that.
+    let environment = world
+        .environment_or_first(Some(Scope::Test), &args.product_name, &args.env_name)
+        .ok_or_else(|| Fail::code(6082, NO_DOCUMENTS))?;
+    if !world.projects.contains_key(&args.product_name) {
         return Err(Fail::code(
             6082,
-            format!("failed to find template project {project}, error: {NO_DOCUMENTS}"),
+            format!(
+                "failed to find template project {}, error: {NO_DOCUMENTS}",
+                args.product_name
+            ),
         ));
     }
-    // An empty name is no filter (Z§14.25).
-    let environment = world
-        .environment_or_first(Some(Scope::Test), project, &args.env_name)
-        .ok_or_else(|| Fail::code(6082, NO_DOCUMENTS))?;
     let env = (environment.project.clone(), environment.key.clone());
     let (cluster, namespace) = (
         environment.cluster_id.clone(),
