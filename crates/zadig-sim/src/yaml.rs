@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::variables::go_float;
+
 /// The documents of a stream; empty ones are left out.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
     let values: Vec<Value> =
@@ -101,7 +103,10 @@ fn emit_scalar(out: &mut String, value: &Value, depth: usize) {
     match value {
         Value::Null => out.push_str("null"),
         Value::Bool(flag) => out.push_str(if *flag { "true" } else { "false" }),
-        Value::Number(number) => out.push_str(&number.to_string()),
+        Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
+            Some(float) => out.push_str(&go_float(float)),
+            None => out.push_str(&number.to_string()),
+        },
         Value::String(text) => emit_text(out, text, depth),
         Value::Array(_) => out.push_str("[]"),
         Value::Object(_) => out.push_str("{}"),

@@ -18,8 +18,16 @@ pub(super) fn render(nodes: &[Node], data: &Value, defined: &Defined) -> Result<
     let mut scope = Scope {
         variables: vec![(String::new(), data.clone())],
     };
-    run.nodes(nodes, data, &mut scope)?;
+    run.whole(nodes, data, &mut scope)?;
     Ok(run.out)
+}
+
+/// How a range goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Continue,
+    Break,
 }
 
 struct Run<'a> {
@@ -56,16 +64,29 @@ impl Scope {
 }
 
 impl Run<'_> {
-    fn nodes(&mut self, nodes: &[Node], dot: &Value, scope: &mut Scope) -> Result<(), String> {
-        let outer = scope.variables.len();
-        for node in nodes {
-            self.node(node, dot, scope)?;
+    /// Nodes that no range surrounds.
+    fn whole(&mut self, nodes: &[Node], dot: &Value, scope: &mut Scope) -> Result<(), String> {
+        match self.nodes(nodes, dot, scope)? {
+            Flow::On => Ok(()),
+            Flow::Continue => Err("{{continue}} outside {{range}}".to_owned()),
+            Flow::Break => Err("{{break}} outside {{range}}".to_owned()),
         }
-        scope.variables.truncate(outer);
-        Ok(())
     }
 
-    fn node(&mut self, node: &Node, dot: &Value, scope: &mut Scope) -> Result<(), String> {
+    fn nodes(&mut self, nodes: &[Node], dot: &Value, scope: &mut Scope) -> Result<Flow, String> {
+        let outer = scope.variables.len();
+        let mut flow = Flow::On;
+        for node in nodes {
+            flow = self.node(node, dot, scope)?;
+            if flow != Flow::On {
+                break;
+            }
+        }
+        scope.variables.truncate(outer);
+        Ok(flow)
+    }
+
+    fn node(&mut self, node: &Node, dot: &Value, scope: &mut Scope) -> Result<Flow, String> {
         match node {
             Node::Text(text) => self.out.push_str(text),
             Node::Print(pipeline) => {
@@ -86,21 +107,23 @@ impl Run<'_> {
                 } else {
                     otherwise
                 };
-                self.nodes(branch, dot, scope)?;
+                let flow = self.nodes(branch, dot, scope)?;
                 scope.variables.truncate(outer);
+                return Ok(flow);
             }
             Node::With(subject, then, otherwise) => {
                 let outer = scope.variables.len();
                 let value = self.pipeline(subject, dot, scope)?;
-                if funcs::truth(&value) {
-                    self.nodes(then, &value, scope)?;
+                let flow = if funcs::truth(&value) {
+                    self.nodes(then, &value, scope)?
                 } else {
-                    self.nodes(otherwise, dot, scope)?;
-                }
+                    self.nodes(otherwise, dot, scope)?
+                };
                 scope.variables.truncate(outer);
+                return Ok(flow);
             }
             Node::Range(subject, body, otherwise) => {
-                self.range(subject, body, otherwise, dot, scope)?;
+                return self.range(subject, body, otherwise, dot, scope);
             }
             Node::Call(name, data) => {
                 let data = match data {
@@ -110,8 +133,10 @@ impl Run<'_> {
                 let text = self.include(name, &data)?;
                 self.out.push_str(&text);
             }
+            Node::Break => return Ok(Flow::Break),
+            Node::Continue => return Ok(Flow::Continue),
         }
-        Ok(())
+        Ok(Flow::On)
     }
 
     fn range(
@@ -121,7 +146,7 @@ impl Run<'_> {
         otherwise: &[Node],
         dot: &Value,
         scope: &mut Scope,
-    ) -> Result<(), String> {
+    ) -> Result<Flow, String> {
         let plain = Pipeline {
             variables: Vec::new(),
             declares: false,
@@ -156,10 +181,13 @@ impl Run<'_> {
                 }
                 _ => {}
             }
-            self.nodes(body, &item, scope)?;
+            let flow = self.nodes(body, &item, scope)?;
             scope.variables.truncate(outer);
+            if flow == Flow::Break {
+                break;
+            }
         }
-        Ok(())
+        Ok(Flow::On)
     }
 
     fn include(&mut self, name: &str, data: &Value) -> Result<String, String> {
@@ -178,7 +206,7 @@ impl Run<'_> {
         let mut scope = Scope {
             variables: vec![(String::new(), data.clone())],
         };
-        run.nodes(nodes, data, &mut scope)?;
+        run.whole(nodes, data, &mut scope)?;
         Ok(run.out)
     }
 
@@ -214,10 +242,14 @@ impl Run<'_> {
             return Ok(Value::Null);
         };
         let Operand::Function(name) = first else {
-            if !arguments.is_empty() || piped.is_some() {
-                return Err("can't give argument to non-function".to_owned());
+            if arguments.is_empty() && piped.is_none() {
+                return self.operand(first, dot, scope);
             }
-            return self.operand(first, dot, scope);
+            let argument = match (arguments.first(), piped) {
+                (Some(argument), _) => self.operand(argument, dot, scope)?,
+                (None, piped) => piped.unwrap_or_default(),
+            };
+            return self.method(first, &argument, dot, scope);
         };
         // These two stop at the first argument that decides.
         if matches!(name.as_str(), "and" | "or") {
@@ -235,6 +267,15 @@ impl Run<'_> {
             values.push(self.operand(argument, dot, scope)?);
         }
         values.extend(piped);
+        // Maps are changed in place in Go; here the variable that holds the map is.
+        if let ("set" | "unset", Some(Operand::Variable(variable, fields))) =
+            (name.as_str(), arguments.first())
+            && fields.is_empty()
+        {
+            let changed = funcs::call(name, &values)?;
+            scope.set(variable, changed.clone());
+            return Ok(changed);
+        }
         match (name.as_str(), values.as_slice()) {
             ("include", [Value::String(name), data]) => {
                 self.include(&name.clone(), &data.clone()).map(Value::from)
@@ -244,6 +285,32 @@ impl Run<'_> {
                 template.render(data, self.defined).map(Value::from)
             }
             _ => funcs::call(name, &values),
+        }
+    }
+
+    /// `.Capabilities.APIVersions.Has "v1"` and `.Files.Get "name"`: the only methods with an argument.
+    fn method(
+        &mut self,
+        operand: &Operand,
+        argument: &Value,
+        dot: &Value,
+        scope: &mut Scope,
+    ) -> Result<Value, String> {
+        let mut subject = operand.clone();
+        let method = match &mut subject {
+            Operand::Dot(fields) | Operand::Variable(_, fields) | Operand::Nested(_, fields) => {
+                fields.pop()
+            }
+            _ => None,
+        };
+        let subject = self.operand(&subject, dot, scope)?;
+        match (method.as_deref(), &subject) {
+            (Some("Has"), Value::Array(items)) => Ok(Value::from(items.contains(argument))),
+            (Some("Get"), Value::Object(map)) => Ok(map
+                .get(&funcs::print(argument))
+                .cloned()
+                .unwrap_or_else(|| Value::from(""))),
+            _ => Err("can't give argument to non-function".to_owned()),
         }
     }
 

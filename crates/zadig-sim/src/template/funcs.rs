@@ -46,6 +46,28 @@ pub(super) fn print(value: &Value) -> String {
     }
 }
 
+/// The value with its whole floats as integers, as they are in JSON's text.
+fn whole(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "it is whole and small enough"
+            )]
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
+                json!(float as i64)
+            }
+            _ => value.clone(),
+        },
+        Value::Array(items) => items.iter().map(whole).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), whole(value)))
+            .collect(),
+        _ => value.clone(),
+    }
+}
+
 /// Integers plainly; floats as Go's shortest form, with an exponent from 21 digits on.
 fn print_number(number: &serde_json::Number) -> String {
     if number.is_i64() || number.is_u64() {
@@ -160,10 +182,15 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
         }
         "indent" => json!(indented(&text(1), integer(arg(0)))),
         "nindent" => json!(format!("\n{}", indented(&text(1), integer(arg(0))))),
-        "toYaml" => json!(yaml::emit(arg(0), 2).trim_end_matches('\n')),
-        "fromYaml" => yaml::document(&text(0))?,
-        "toJson" => json!(crate::reply::go_json(arg(0))),
-        "fromJson" => serde_json::from_str(&text(0)).map_err(|error| error.to_string())?,
+        "toYaml" => json!(yaml::emit(&whole(arg(0)), 2).trim_end_matches('\n')),
+        "fromYaml" | "fromYamlArray" => yaml::document(&text(0))?,
+        "toJson" | "toRawJson" => json!(crate::reply::go_json(&whole(arg(0)))),
+        "toPrettyJson" => {
+            json!(serde_json::to_string_pretty(&whole(arg(0))).map_err(|e| e.to_string())?)
+        }
+        "fromJson" | "fromJsonArray" => {
+            serde_json::from_str(&text(0)).map_err(|error| error.to_string())?
+        }
         "b64enc" => json!(STANDARD.encode(text(0))),
         "b64dec" => json!(STANDARD.decode(text(0)).map_or_else(
             |error| error.to_string(),
@@ -192,11 +219,22 @@ pub(super) fn call(name: &str, args: &[Value]) -> Result<Value, String> {
         "kindOf" => json!(kind(arg(0))),
         "lookup" => json!({}),
         "deepCopy" | "toDate" => last.clone(),
-        _ => return Err(format!("function {name:?} not defined")),
+        _ => {
+            let plain = name.strip_prefix("must").filter(|rest| !rest.is_empty());
+            return match (super::sprig::call(name, args), plain) {
+                (Some(result), _) => result,
+                (None, Some(plain)) => {
+                    let mut chars = plain.chars();
+                    let first = chars.next().into_iter().flat_map(char::to_lowercase);
+                    call(&first.chain(chars).collect::<String>(), args)
+                }
+                (None, None) => Err(format!("function {name:?} not defined")),
+            };
+        }
     })
 }
 
-fn print_text(value: &Value) -> String {
+pub(super) fn print_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         value => print(value),
@@ -244,7 +282,7 @@ fn element(value: &Value, key: &Value) -> Value {
     found.cloned().unwrap_or_default()
 }
 
-fn number(value: &Value) -> f64 {
+pub(super) fn number(value: &Value) -> f64 {
     match value {
         Value::Number(number) => number.as_f64().unwrap_or(0.0),
         Value::String(text) => text.trim().parse().unwrap_or(0.0),
@@ -253,7 +291,7 @@ fn number(value: &Value) -> f64 {
     }
 }
 
-fn integer(value: &Value) -> i64 {
+pub(super) fn integer(value: &Value) -> i64 {
     match value.as_i64() {
         Some(integer) => integer,
         #[expect(
@@ -264,7 +302,7 @@ fn integer(value: &Value) -> i64 {
     }
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)
 }
 
@@ -311,16 +349,25 @@ fn indented(text: &str, spaces: i64) -> String {
         .join("\n")
 }
 
+/// All maps in one: the first one's values win, or with `overwrite` the last one's.
 fn merged(args: &[Value], overwrite: bool) -> Value {
     let mut result = Map::new();
     for map in args.iter().filter_map(Value::as_object) {
-        for (key, value) in map {
-            if overwrite || !result.contains_key(key) {
+        merge_into(&mut result, map, overwrite);
+    }
+    Value::Object(result)
+}
+
+fn merge_into(result: &mut Map<String, Value>, map: &Map<String, Value>, overwrite: bool) {
+    for (key, value) in map {
+        match (result.get_mut(key), value) {
+            (Some(Value::Object(known)), Value::Object(more)) => merge_into(known, more, overwrite),
+            (Some(_), _) if !overwrite => {}
+            _ => {
                 result.insert(key.clone(), value.clone());
             }
         }
     }
-    Value::Object(result)
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -6,6 +6,7 @@
 mod eval;
 mod funcs;
 mod parse;
+mod sprig;
 
 use std::collections::BTreeMap;
 
@@ -150,6 +151,63 @@ mod tests {
                 "{{define \"n\"}}<{{.name}}>{{end}}{{template \"n\" .}}{{include \"n\" . | upper}}"
             ),
             "<web><WEB>"
+        );
+    }
+
+    #[test]
+    fn ranges_are_left_early() {
+        assert_eq!(
+            show("{{range .list}}{{if eq . \"b\"}}{{break}}{{end}}{{.}}{{end}}"),
+            "a"
+        );
+        assert_eq!(
+            show("{{range .list}}{{if eq . \"a\"}}{{continue}}{{end}}{{.}}{{end}}"),
+            "b"
+        );
+        assert!(show("{{break}}").starts_with("ERROR"));
+    }
+
+    #[test]
+    fn maps_in_variables_can_be_changed() {
+        assert_eq!(
+            show("{{$m := dict \"a\" 1}}{{$_ := set $m \"b\" 2}}{{$_ := unset $m \"a\"}}{{$m}}"),
+            "map[b:2]"
+        );
+    }
+
+    #[test]
+    fn lists_and_files_have_their_methods() {
+        assert_eq!(show("{{.list.Has \"a\"}}{{.list.Has \"z\"}}"), "truefalse");
+        assert_eq!(show("[{{.map.Get \"k\"}}{{.map.Get \"z\"}}]"), "[v]");
+        assert!(show("{{.name.Nope \"a\"}}").starts_with("ERROR"));
+    }
+
+    #[test]
+    fn texts_are_templates_again_with_tpl() {
+        assert_eq!(
+            show("{{define \"n\"}}<{{.name}}>{{end}}{{tpl \"{{include `n` .}}{{.n}}\" .}}"),
+            "<web>3"
+        );
+    }
+
+    #[test]
+    fn functions_that_must_work_are_the_same_functions() {
+        assert_eq!(
+            show("{{ mustToJson .list }}{{ mustUniq .list }}"),
+            "[\"a\",\"b\"][a b]"
+        );
+    }
+
+    #[test]
+    fn maps_are_merged_deeply() {
+        let maps = "(dict \"m\" (dict \"x\" 1)) (dict \"m\" (dict \"x\" 2 \"y\" 2))";
+        assert_eq!(
+            show(&format!("{{{{ merge {maps} }}}}")),
+            "map[m:map[x:1 y:2]]"
+        );
+        assert_eq!(
+            show(&format!("{{{{ mergeOverwrite {maps} }}}}")),
+            "map[m:map[x:2 y:2]]"
         );
     }
 

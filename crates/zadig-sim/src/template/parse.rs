@@ -14,6 +14,8 @@ pub(crate) enum Node {
     With(Pipeline, Vec<Node>, Vec<Node>),
     Range(Pipeline, Vec<Node>, Vec<Node>),
     Call(String, Option<Pipeline>),
+    Break,
+    Continue,
 }
 
 /// Commands, each given to the next one as its last argument, after variables that take the result.
@@ -179,6 +181,8 @@ impl Parser {
                     let node = self.control(word, rest)?;
                     nodes.push(node);
                 }
+                "break" => nodes.push(Node::Break),
+                "continue" => nodes.push(Node::Continue),
                 "define" | "block" => {
                     let mut tokens = lex(rest)?;
                     let Some(Token::Text(name)) = tokens.first().cloned() else {
