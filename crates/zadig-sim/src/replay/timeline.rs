@@ -153,8 +153,9 @@ fn compare_facet(
     observed: &Series,
 ) -> Option<String> {
     let class = class(facet);
-    if class == Class::Pods && recorded.iter().any(|(_, value)| value != "") {
-        // A status may be empty when a look-up failed inside the server (Z§5.3).
+    let word = |value: &Value| value != "" && value != "absent";
+    if class == Class::Pods && recorded.iter().any(|(_, value)| word(value)) {
+        // A status may be empty when a look-up failed inside the server (Z§5.3); in a Helm project it always is.
         recorded.retain(|(_, value)| value != "");
         recorded.dedup_by(|a, b| a.1 == b.1);
     }

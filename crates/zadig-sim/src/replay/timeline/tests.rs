@@ -260,6 +260,20 @@ fn an_empty_service_status_is_a_failed_look_up_and_left_out() {
 }
 
 #[test]
+fn a_service_of_helm_appears_without_a_status() {
+    let service = "detail.services[web]";
+    let recorded = [(50, "absent"), (300, "")];
+    assert_eq!(
+        differences(&SETTING, service, &recorded, &[(-101, "absent"), (90, "")]),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        differences(&SETTING, service, &recorded, &[(-101, "absent")]),
+        ["some.watch: detail.services[web]: expected the end of absent -> , got absent"]
+    );
+}
+
+#[test]
 fn an_image_that_was_not_recorded_on_the_way_is_found() {
     assert_eq!(
         differences(
