@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// Things to come, earliest first; those of the same instant in the order of their arrival.
 #[derive(Debug)]
@@ -49,12 +49,12 @@ impl<E> Queue<E> {
         self.heap.pop().map(|due| (due.at, due.event))
     }
 
-    /// Forgets the events for which `keep` is false.
     /// When the next event is due.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.heap.peek().map(|due| due.at)
     }
 
+    /// Forgets the events for which `keep` is false.
     pub(crate) fn retain(&mut self, keep: impl Fn(&E) -> bool) {
         self.heap.retain(|due| keep(&due.event));
     }
@@ -91,6 +91,24 @@ pub(crate) fn since(at: Timestamp, earlier: Timestamp) -> Duration {
     Duration::try_from(at.duration_since(earlier)).unwrap_or_default()
 }
 
+/// A duration as Go writes it, such as `1h30m`.
+///
+/// The error is Go's.
+pub(crate) fn go_duration(text: &str) -> Result<SignedDuration, String> {
+    // The library takes words and other forms as well.
+    let plain = text
+        .chars()
+        .all(|c| c.is_ascii_digit() || "+-.hmnsuµ".contains(c));
+    match text {
+        "0" => Ok(SignedDuration::ZERO),
+        _ => text
+            .parse()
+            .ok()
+            .filter(|_| plain)
+            .ok_or_else(|| format!("time: invalid duration {text:?}")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,5 +139,34 @@ mod tests {
         queue.retain(|event| *event != 1);
         assert_eq!(queue.pop_due(second(5)), Some((second(2), 2)));
         assert_eq!(queue.pop_due(second(5)), None);
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        let read: Vec<Option<i64>> = [
+            "5m",
+            "1h30m",
+            "1.5h",
+            "0",
+            "-2s",
+            "5",
+            "5 minutes",
+            "PT5M",
+            "",
+        ]
+        .map(|text| go_duration(text).ok().map(|duration| duration.as_secs()))
+        .to_vec();
+        let expected = [
+            Some(300),
+            Some(5400),
+            Some(5400),
+            Some(0),
+            Some(-2),
+            None,
+            None,
+            None,
+            None,
+        ];
+        assert_eq!(read, expected);
     }
 }

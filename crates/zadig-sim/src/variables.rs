@@ -39,7 +39,7 @@ pub(crate) struct Global {
 }
 
 /// Go takes null for an empty list.
-fn nullable<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+pub(crate) fn nullable<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 

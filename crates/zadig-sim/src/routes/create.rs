@@ -10,6 +10,7 @@ use crate::request::Request;
 use crate::scope::{Permission, Scope, allowed};
 use crate::variables::{Bound, EnumCheck};
 use crate::world::environment::Environment;
+use crate::world::share::Share;
 use crate::world::{NoGround, Project, World, global};
 
 #[derive(Default, Deserialize)]
@@ -25,6 +26,23 @@ struct Args {
     global_variables: Option<Vec<SentGlobal>>,
     services: Option<Vec<SentService>>,
     env_configs: Option<Vec<SentConfig>>,
+    #[serde(deserialize_with = "object")]
+    sub_env: Option<SentSub>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct SentSub {
+    enable: bool,
+    base_env: String,
+}
+
+/// An object or null: Go does not take a list for it (Z§13 no. 6).
+fn object<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SentSub>, D::Error> {
+    let sent = Option::<serde_json::Map<String, Value>>::deserialize(from)?;
+    sent.map(|sent| serde_json::from_value(Value::Object(sent)))
+        .transpose()
+        .map_err(serde::de::Error::custom)
 }
 
 /// Name and type of the body are not used: the text decides (Z§4.6).
@@ -96,6 +114,10 @@ fn begun(world: &mut World, request: &Request, args: &Args) -> Environment {
         project: args.project_key.clone(),
         key: args.env_key.clone(),
         scope: request.scope,
+        share: match &args.sub_env {
+            Some(sub) if sub.enable => Share::Of(sub.base_env.clone()),
+            _ => Share::Alone,
+        },
         alias: String::new(),
         cluster_id: args.cluster_id.clone(),
         cluster_name: world.cluster_name(&args.cluster_id),
@@ -224,6 +246,9 @@ fn place(world: &mut World, environment: Environment, configs: &[String]) -> Out
         environment.cluster_id.clone(),
         environment.namespace.clone(),
     );
+    if environment.share != Share::Alone {
+        world.label_for_proxies(&cluster, &namespace);
+    }
     let env = (environment.project.clone(), environment.key.clone());
     let written = world
         .apply_configs(&cluster, &namespace, &env, configs)

@@ -1,11 +1,16 @@
 //! Deleting environments and taking services out of them (Z§4.9, Z§4.12).
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope};
-use crate::world::{Event, World};
+use crate::variables::nullable;
+use crate::world::World;
+use crate::world::share::Share;
 
 pub(crate) fn delete(world: &mut World, request: &Request) -> Outcome {
     let project = match request.query("projectKey") {
@@ -30,25 +35,10 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Outcome {
     };
     request.permitted(&project, Permission::Delete)?;
     let env = (project, request.param(0).to_owned());
-    let environment = world
-        .environments
-        .get_mut(&env)
-        .filter(|environment| environment.scope == Scope::Test);
-    let Some(environment) = environment else {
+    if world.environment_in(Scope::Test, &env.0, &env.1).is_none() {
         return Err(Fail::wrapped(format!("find product error: {NO_DOCUMENTS}")));
-    };
-    "deleting".clone_into(&mut environment.status);
-    let life = environment.life;
-    let after = world.pace().delete_background;
-    world.plan(
-        after,
-        Event::Delete {
-            env,
-            life,
-            with_resources,
-        },
-    );
-    world.changes += 1;
+    }
+    world.begin_delete(&env, with_resources);
     Ok(Reply::success().after(world.pace().other_answer))
 }
 
@@ -77,7 +67,8 @@ pub(crate) fn delete_production(world: &mut World, request: &Request) -> Outcome
 #[serde(default)]
 struct Args {
     env_key: String,
-    service_names: Option<Vec<String>>,
+    #[serde(deserialize_with = "nullable")]
+    service_names: Vec<String>,
     not_delete_resource: bool,
 }
 
@@ -89,6 +80,9 @@ pub(crate) fn services(world: &mut World, request: &Request) -> Outcome {
     let project = request
         .required("projectKey", "projectKey cannot be empty")?
         .to_owned();
+    if request.scope == Scope::Test {
+        in_no_sub_environment(world, &project, &args)?;
+    }
     // The production route, too, asks a collaboration mode for the test verb (Z§9 no. 6).
     request.permitted_on(&project, &args.env_key, Permission::EditConfig, Scope::Test)?;
     world.licensed_for(request.scope)?;
@@ -99,10 +93,46 @@ pub(crate) fn services(world: &mut World, request: &Request) -> Outcome {
         return Err(Fail::wrapped(NO_DOCUMENTS));
     }
     let env = (project, args.env_key);
-    let names = args.service_names.unwrap_or_default();
+    let names = args.service_names;
     let keep = args.not_delete_resource;
     let removed = world.remove_services(&env, &names, keep, &request.user.name);
     // Each one is waited for (Z§4.12).
     let answer = world.pace().other_answer + world.pace().object_removal * removed;
     Ok(Reply::success().after(answer))
+}
+
+/// Refuses services of a base that its sub-environments have, before it is asked who wants it (Z§4.12).
+fn in_no_sub_environment(world: &World, project: &str, args: &Args) -> Result<(), Fail> {
+    let env = (project.to_owned(), args.env_key.clone());
+    let environment = world.environments.get(&env).ok_or_else(|| {
+        Fail::wrapped(format!(
+            "failed to query env {} of product {project}: {NO_DOCUMENTS}",
+            args.env_key
+        ))
+    })?;
+    if environment.share != Share::Base {
+        return Ok(());
+    }
+    let subs = world.subs_of(&env);
+    let mut found: BTreeMap<&String, Vec<&String>> = BTreeMap::new();
+    for name in &args.service_names {
+        for sub in &subs {
+            if world
+                .environments
+                .get(sub)
+                .is_some_and(|environment| environment.service(name).is_some())
+            {
+                found.entry(name).or_default().push(&sub.1);
+            }
+        }
+    }
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(Fail::Coded {
+        code: 6094,
+        message: "删除服务失败，待删除服务存在于子环境中",
+        description: String::new(),
+        extra: json!(found),
+    })
 }

@@ -6,11 +6,13 @@ mod configs;
 pub(crate) mod create;
 mod delete;
 mod image;
+mod logs;
 mod neighbours;
 mod observe;
 mod pods;
 mod scale;
 mod services;
+mod share;
 mod sleep;
 mod variables;
 
@@ -472,6 +474,48 @@ pub(crate) static ROUTES: &[Route] = &[
     ),
     read(
         "GET",
+        "/openapi/environments/{env}/check/workloads/k8services",
+        "share.workloads",
+        share::workloads,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/{env}/share/enable",
+        "share.enable",
+        share::enable,
+    ),
+    write(
+        "DELETE",
+        "/openapi/environments/{env}/share/enable",
+        "share.disable",
+        share::disable,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/{env}/check/sharenv/{op}/ready",
+        "share.ready",
+        share::ready,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/{env}/share/portal/{svc}",
+        "share.portal.get",
+        share::portal,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/{env}/share/portal/{svc}",
+        "share.portal.set",
+        share::set_portal,
+    ),
+    read(
+        "GET",
+        "/openapi/logs/sse/pods/{pod}/containers/{container}",
+        "pod.log",
+        logs::stream,
+    ),
+    read(
+        "GET",
         "/openapi/projects/project",
         "project.list",
         neighbours::projects,
@@ -493,6 +537,12 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/system/cluster",
         "cluster.list",
         neighbours::clusters,
+    ),
+    read(
+        "GET",
+        "/openapi/cluster/istio/check/{cluster}",
+        "cluster.mesh",
+        share::mesh,
     ),
     read(
         "GET",

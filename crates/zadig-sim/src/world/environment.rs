@@ -13,6 +13,7 @@ use crate::render::{self, Container, Input, Place, id_of};
 use crate::reply::Fail;
 use crate::scope::Scope;
 use crate::variables::{self, Bound, EnumCheck, Global, Variable};
+use crate::world::share::Share;
 
 /// The words for "this environment cannot be changed now" (Z§2.3).
 const BUSY: &str = "更新环境失败: 环境正处于不能更新的状态";
@@ -24,6 +25,7 @@ pub(crate) struct Environment {
     pub(crate) project: String,
     pub(crate) key: String,
     pub(crate) scope: Scope,
+    pub(crate) share: Share,
     /// The display name; empty is none.
     pub(crate) alias: String,
     pub(crate) cluster_id: String,
@@ -347,7 +349,11 @@ impl World {
                                 .is_some_and(|object| workload::is_ready(object, at))
                     })
             });
-        if ready {
+        if ready && !self.route(env) {
+            if let Some(environment) = self.environments.get_mut(env) {
+                "failed".clone_into(&mut environment.status);
+            }
+        } else if ready {
             if let Some(environment) = self.environments.get_mut(env) {
                 "success".clone_into(&mut environment.status);
                 environment.update_time = at.as_second();
@@ -415,9 +421,15 @@ impl World {
             self.release(env);
             return;
         }
+        for sub in self.subs_of(env) {
+            self.begin_delete(&sub, true);
+        }
         let Some(environment) = self.environments.remove(env) else {
             return;
         };
+        if let Share::Of(base) = environment.share {
+            self.unroute(&(env.0.clone(), base), &env.1);
+        }
         let (cluster, namespace) = (environment.cluster_id, environment.namespace);
         let shared = self
             .environments

@@ -10,6 +10,7 @@ mod kubectl;
 mod namespace;
 mod removal;
 mod seeding;
+pub(crate) mod share;
 mod sleep;
 mod snapshot;
 mod update;
@@ -269,6 +270,15 @@ impl World {
             lives: 0,
             options,
         };
+        let meshes: Vec<String> = world
+            .clusters
+            .iter()
+            .filter(|(_, kube)| kube.istio)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for mesh in meshes {
+            world.in_cluster(&mesh, Cluster::install_istio);
+        }
         let local = document
             .clusters
             .iter()

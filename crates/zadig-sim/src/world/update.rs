@@ -63,7 +63,9 @@ impl World {
         }
         environment.globals = update.globals;
         for name in &names {
-            self.apply_service(env, name);
+            if self.has_in_base(env, name) {
+                self.apply_service(env, name);
+            }
         }
         self.touch(env, &update.by);
         let Some(environment) = self.environments.get_mut(env) else {

@@ -163,3 +163,196 @@ async fn share_routes_of_a_missing_environment_are_500() {
     let path = "/environments/nope/check/sharenv/enable/ready?projectKey=shop";
     assert_eq!(zadig.get(path).await.status, 500);
 }
+
+/// The VirtualService of `web` in a namespace, or null.
+fn route(zadig: &Zadig, namespace: &str) -> Value {
+    zadig.object(namespace, "VirtualService", "zadig-web")["spec"]["http"].clone()
+}
+
+fn to(namespace: &str) -> Value {
+    json!([{"destination": {"host": format!("web.{namespace}.svc.cluster.local")}}])
+}
+
+#[tokio::test]
+async fn requests_reach_a_sub_environment_by_header_until_it_is_deleted() {
+    let zadig = shared().await;
+    assert_eq!(route(&zadig, NAMESPACE), json!([{"route": to(NAMESPACE)}]));
+    zadig.create_with(sub(MESH)).await;
+    let matched = json!([{"headers": {"x-env": {"exact": "sub"}}}]);
+    assert_eq!(
+        route(&zadig, NAMESPACE),
+        json!([{"match": matched, "route": to("shop-env-sub")}, {"route": to(NAMESPACE)}])
+    );
+    zadig
+        .delete("/environments/sub?projectKey=shop&isDelete=true")
+        .await;
+    zadig.settle();
+    assert_eq!(route(&zadig, NAMESPACE), json!([{"route": to(NAMESPACE)}]));
+    assert_eq!(zadig.status("base").await, "success");
+}
+
+#[tokio::test]
+async fn a_sub_environment_has_the_services_of_its_base_and_applies_no_others() {
+    let zadig = base_in(MESH).await;
+    zadig
+        .post(
+            "/environments/service/yaml?projectKey=shop",
+            &json!({"env_key": "base", "service_list": [{"service_name": "db"}]}),
+        )
+        .await;
+    zadig.settle();
+    zadig.post(ENABLE, &Value::Null).await;
+    zadig.settle();
+    zadig.create_with(sub(MESH)).await;
+    let copy = zadig.object("shop-env-sub", "Service", "db");
+    assert_eq!(copy["spec"]["selector"], json!({"app": "db"}));
+    for name in ["db", "plain"] {
+        zadig.update("sub", json!([{"service_name": name}])).await;
+        assert_eq!(zadig.detail_of("sub", name).await["service_name"], name);
+    }
+    assert_ne!(
+        zadig.object("shop-env-sub", "StatefulSet", "db"),
+        Value::Null
+    );
+    assert_eq!(
+        zadig.object("shop-env-sub", "Deployment", "plain"),
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn a_sub_environment_of_a_missing_base_fails() {
+    let zadig = Zadig::start().await;
+    zadig.create_with(sub(MESH)).await;
+    assert_eq!(zadig.status("sub").await, "failed");
+}
+
+#[tokio::test]
+async fn sharing_moves_the_time_once_and_restarts_pods_that_opt_out_each_time() {
+    let zadig = base_in(MESH).await;
+    zadig.kubectl(json!({
+        "verb": "patch", "kind": "Deployment", "namespace": NAMESPACE, "name": "web", "cluster": MESH,
+        "patch": {"spec": {"template": {"metadata": {"annotations": {"sidecar.istio.io/inject": "false"}}}}}
+    }));
+    zadig.settle();
+    let before = zadig.update_time("base").await;
+    zadig.post(ENABLE, &Value::Null).await;
+    zadig.settle();
+    let (pods, time) = (
+        zadig.pods(NAMESPACE, "web-"),
+        zadig.update_time("base").await,
+    );
+    assert!(time > before, "{time} {before}");
+    assert_eq!(
+        ready(&zadig, "enable").await["checks"]["pods_have_istio_proxy"],
+        false
+    );
+    zadig.post(ENABLE, &Value::Null).await;
+    zadig.settle();
+    assert_ne!(zadig.pods(NAMESPACE, "web-"), pods);
+    assert_eq!(zadig.update_time("base").await, time);
+}
+
+#[tokio::test]
+async fn sharing_in_a_cluster_without_a_mesh_stops_half_way() {
+    let zadig = base_in(CLUSTER).await;
+    let (status, refused) = zadig.post(ENABLE, &Value::Null).await.whole();
+    assert_eq!((status, &refused["code"]), (500, &json!(500)));
+    let namespace = zadig.namespace(NAMESPACE);
+    assert_eq!(namespace["labels"]["istio-injection"], "enabled");
+    let portal = "/environments/base/share/portal/web?projectKey=shop";
+    assert_eq!(zadig.get(portal).await.status, 400, "it is no base");
+}
+
+#[tokio::test]
+async fn ending_the_sharing_needs_the_gateway_of_the_mesh() {
+    let zadig = shared().await;
+    zadig.create_with(sub(MESH)).await;
+    zadig.kubectl(json!({
+        "verb": "delete", "kind": "Service", "namespace": "istio-system", "name": "istio-ingressgateway", "cluster": MESH
+    }));
+    assert_eq!(zadig.delete(ENABLE).await.status, 500);
+    zadig.settle();
+    assert_eq!(
+        zadig.status("sub").await,
+        "absent",
+        "done before the step that failed"
+    );
+    assert_eq!(ready(&zadig, "enable").await["is_ready"], true);
+}
+
+#[tokio::test]
+async fn the_ports_of_one_portal_are_lost_to_the_next() {
+    let zadig = shared().await;
+    zadig
+        .post(
+            "/environments/service/yaml?projectKey=shop",
+            &json!({"env_key": "base", "service_list": [{"service_name": "db"}]}),
+        )
+        .await;
+    zadig.settle();
+    let ports = || {
+        let gateway = zadig.object("istio-system", "Service", "istio-ingressgateway");
+        let ports = gateway["spec"]["ports"].as_array().unwrap().clone();
+        let numbers: Vec<i64> = ports
+            .iter()
+            .map(|it| it["port"].as_i64().unwrap())
+            .collect();
+        numbers
+    };
+    for (service, port) in [("web", 8001), ("db", 8002)] {
+        let path = format!("/environments/base/share/portal/{service}?projectKey=shop");
+        let servers =
+            json!([{"host": "a.example.com", "port_number": port, "port_protocol": "HTTP"}]);
+        assert_eq!(zadig.post(&path, &servers).await.whole(), success());
+        assert_eq!(ports(), [80, 443, port]);
+    }
+    let spec = zadig.object(NAMESPACE, "VirtualService", "zadig-web")["spec"].clone();
+    assert_eq!(
+        (&spec["hosts"], &spec["gateways"]),
+        (
+            &json!(["web", "a.example.com"]),
+            &json!(["zadig-gateway-web"])
+        )
+    );
+    let malformed = zadig
+        .send(
+            reqwest::Method::POST,
+            "/environments/base/share/portal/web?projectKey=shop",
+            "{".to_owned(),
+        )
+        .await;
+    assert_eq!(malformed.status, 400);
+    assert_eq!(malformed.json()["code"], 400);
+}
+
+#[tokio::test]
+async fn a_sleeping_environment_is_not_shared() {
+    let zadig = base_in(MESH).await;
+    assert!(zadig.sim.sleep_environment("shop", "base"));
+    zadig.settle();
+    let refused = wrapped("Environment is sleeping");
+    assert_eq!(zadig.post(ENABLE, &Value::Null).await.whole(), refused);
+    assert_eq!(zadig.delete(ENABLE).await.whole(), refused);
+}
+
+#[tokio::test]
+async fn a_service_without_a_selector_hides_one_workload() {
+    let zadig = Zadig::start().await;
+    zadig.create("dev", &["plain"]).await;
+    zadig.kubectl(json!({
+        "verb": "create", "kind": "Service", "namespace": "shop-env-dev", "name": "any",
+        "manifest": {"apiVersion": "v1", "spec": {"ports": [{"port": 1}]}}
+    }));
+    let path = "/environments/dev/check/workloads/k8services?projectKey=shop";
+    assert_eq!(zadig.get(path).await.whole(), (200, json!([])));
+}
+
+#[tokio::test]
+async fn a_cluster_tells_whether_it_is_a_mesh() {
+    let zadig = Zadig::start().await;
+    for (cluster, mesh) in [(CLUSTER, false), (MESH, true)] {
+        let path = format!("/cluster/istio/check/{cluster}");
+        assert_eq!(zadig.get(&path).await.whole(), (200, json!(mesh)));
+    }
+}
