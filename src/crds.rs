@@ -221,6 +221,8 @@ mod tests {
             .collect();
         let expected = [
             ("ZadigConnection.status.conditions", vec!["type"]),
+            ("ZadigEnvConfig.status.conditions", vec!["type"]),
+            ("ZadigEnvironment.spec.configRefs", vec!["name"]),
             ("ZadigEnvironment.spec.globalVariables", vec!["key"]),
             ("ZadigEnvironment.spec.services", vec!["name"]),
             ("ZadigEnvironment.spec.services[].containers", vec!["name"]),

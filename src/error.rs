@@ -51,6 +51,14 @@ pub enum Error {
         /// Zadig's word.
         found: String,
     },
+    /// Zadig shows an object that is no object.
+    #[error("zadig shows {kind} {name} in a form that cannot be read")]
+    ConfigUnreadable {
+        /// Its kind.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
     /// The system gives no random numbers.
     #[error("failed to make a digest key: the system gives no random numbers")]
     Randomness,
@@ -115,6 +123,7 @@ impl Error {
                 | ErrorClass::InvalidRequest => Reason::ProjectNotFound,
             },
             Self::DeployType { .. } => Reason::InvalidSpec,
+            Self::ConfigUnreadable { .. } => Reason::UnexpectedResponse,
             Self::Kubernetes { .. } | Self::Randomness => Reason::KubernetesError,
         }
     }
@@ -125,9 +134,10 @@ impl Error {
         match self {
             Self::Zadig { source, .. } => class_retry(source),
             // A 403 or an empty list can be transient: the user service was restarting (Z§1.2).
-            Self::Hidden { .. } | Self::ProjectNotFound { .. } | Self::DeployType { .. } => {
-                Retry::Slowly
-            }
+            Self::Hidden { .. }
+            | Self::ProjectNotFound { .. }
+            | Self::DeployType { .. }
+            | Self::ConfigUnreadable { .. } => Retry::Slowly,
             Self::Kubernetes { source, .. } => match source.as_ref() {
                 kube::Error::Api(status) if status.code == 409 => {
                     Retry::After(Duration::from_millis(200))

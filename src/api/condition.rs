@@ -140,8 +140,16 @@ pub enum Reason {
     EnvironmentNotFound,
     /// An environment with this key exists and is not ours.
     EnvironmentExists,
+    /// The environment that the object belongs to is not there yet.
+    EnvironmentNotReady,
     /// The environment in Zadig lives in another cluster or namespace than the one declared or recorded.
     IdentityMismatch,
+    /// Objects that the creation of the environment carries are not there yet.
+    ConfigNotReady,
+    /// An object of this kind and name exists in the environment and is not ours.
+    ConfigExists,
+    /// The object to adopt does not exist.
+    ConfigNotFound,
     /// An older object claims the same environment.
     Conflict,
     /// Something else deleted the environment, twice.
@@ -199,7 +207,11 @@ impl Reason {
             Self::VariableInvalid => "VariableInvalid",
             Self::EnvironmentNotFound => "EnvironmentNotFound",
             Self::EnvironmentExists => "EnvironmentExists",
+            Self::EnvironmentNotReady => "EnvironmentNotReady",
             Self::IdentityMismatch => "IdentityMismatch",
+            Self::ConfigNotReady => "ConfigNotReady",
+            Self::ConfigExists => "ConfigExists",
+            Self::ConfigNotFound => "ConfigNotFound",
             Self::Conflict => "Conflict",
             Self::DeletedElsewhere => "DeletedElsewhere",
             Self::DifferentZadig => "DifferentZadig",

@@ -116,6 +116,15 @@ pub struct ZadigEnvironmentSpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["key"])
     )]
     pub global_variables: Vec<GlobalVariable>,
+    /// ZadigEnvConfigs in this namespace that the creation of the environment waits for and carries, so that they are there
+    /// before the services. Without Zadig's professional licence this is the only way to a ConfigMap or a PersistentVolumeClaim.
+    /// Without effect once the environment exists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = schema::SERVICES_MAX),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
+    pub config_refs: Vec<ConfigRef>,
     /// The services that run in the environment. A new entry is deployed; what happens when one goes is decided by `prune`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
@@ -158,6 +167,17 @@ pub struct ConnectionRef {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub namespace: Option<String>,
+}
+
+/// Reference to a ZadigEnvConfig in the same namespace.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+pub struct ConfigRef {
+    /// Name of the ZadigEnvConfig.
+    #[schemars(
+        length(min = 1, max = schema::NAME_MAX),
+        extend("pattern" = schema::SUBDOMAIN)
+    )]
+    pub name: String,
 }
 
 /// Which of Zadig's two families of environments.

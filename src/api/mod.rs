@@ -6,6 +6,7 @@
 
 pub mod condition;
 pub mod connection;
+pub mod env_config;
 pub mod environment;
 mod schema;
 
@@ -36,6 +37,7 @@ pub const DELETION_ANNOTATION: &str = "zadig-operator.io/deletion";
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
     vec![
         connection::ZadigConnection::crd(),
+        env_config::ZadigEnvConfig::crd(),
         environment::ZadigEnvironment::crd(),
     ]
 }

@@ -22,7 +22,7 @@ use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::connection::{CaBundle, Server, ZadigConnection, ZadigConnectionStatus};
 use crate::api::{CONNECTION_FINALIZER, FIELD_MANAGER, FINALIZER, KeyRef, RECONCILE_ANNOTATION};
 use crate::error::{Error, Retry};
-use crate::plan::duration;
+use crate::plan::{Licence, duration};
 
 /// How soon a connection that cannot be used is tried again.
 const DOWN_RETRY: Duration = Duration::from_secs(30);
@@ -325,11 +325,11 @@ async fn probe(zadig: &Zadig) -> Result<Probe, Down> {
         .first()
         .map_or("zadig-operator", |project| project.project_key.as_str());
     let licence = match client.list_environments(Scope::Production, project).await {
-        Ok(_) => "Professional",
-        Err(error) if error.class() == ErrorClass::LicenceRefused => "None",
-        Err(_) => "Unknown",
+        Ok(_) => Licence::Professional,
+        Err(error) if error.class() == ErrorClass::LicenceRefused => Licence::Refused,
+        Err(_) => Licence::Unknown,
     };
-    zadig.set_licence_refused(licence == "None");
+    zadig.set_licence(licence);
     // The pods route came with 4.3; before, the router does not know it (Z§12).
     let api_level = match client
         .service_pods(Scope::Test, project, PROBE_KEY, PROBE_KEY)
@@ -341,7 +341,12 @@ async fn probe(zadig: &Zadig) -> Result<Probe, Down> {
     Ok(Probe {
         server: Server {
             api_level: api_level.to_owned(),
-            licence: licence.to_owned(),
+            licence: match licence {
+                Licence::Professional => "Professional",
+                Licence::Refused => "None",
+                Licence::Unknown => "Unknown",
+            }
+            .to_owned(),
         },
         projects: i64::try_from(projects.len()).unwrap_or(i64::MAX),
     })

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, Resource};
+use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::digest::DigestKey;
@@ -15,6 +15,7 @@ use super::environment::Local;
 use super::zadig::{ConnectionKey, Hub};
 use crate::api::condition::Reason;
 use crate::api::connection::ZadigConnection;
+use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
 use crate::error::{Error, bounded};
 use crate::plan::access::{Use, Verdict, judge};
@@ -30,9 +31,13 @@ pub(super) struct Context {
     pub(super) hub: Hub,
     pub(super) digests: DigestKey,
     pub(super) recorder: Recorder,
+    pub(super) configs: Store<ZadigEnvConfig>,
     pub(super) locals: Locals<Local>,
+    pub(super) config_locals: Locals<super::env_config::Local>,
     /// Asks for a reconcile of an environment.
     pub(super) wake_environment: UnboundedSender<ObjectRef<ZadigEnvironment>>,
+    /// Asks for a reconcile of an object inside an environment.
+    pub(super) wake_config: UnboundedSender<ObjectRef<ZadigEnvConfig>>,
     /// Asks for a reconcile of a connection.
     pub(super) wake_connection: UnboundedSender<ObjectRef<ZadigConnection>>,
     /// When each environment's Ready reason was last told in an event, by uid.
@@ -122,6 +127,23 @@ impl Context {
             let _ = self
                 .wake_environment
                 .send(ObjectRef::from_obj(&*environment));
+            self.wake_inside(&environment);
+        }
+    }
+
+    /// Whether the connection of an environment is suspended.
+    pub(super) fn is_suspended(&self, environment: &ZadigEnvironment) -> bool {
+        self.connection(&Self::connection_key(environment))
+            .is_some_and(|connection| connection.spec.suspend)
+    }
+
+    /// Asks for a reconcile of every object inside an environment.
+    pub(super) fn wake_inside(&self, environment: &ZadigEnvironment) {
+        let (namespace, name) = (environment.namespace(), environment.name_any());
+        for config in self.configs.state() {
+            if config.namespace() == namespace && config.spec.environment_ref.name == name {
+                let _ = self.wake_config.send(ObjectRef::from_obj(&*config));
+            }
         }
     }
 

@@ -21,8 +21,9 @@ use super::outcome::Outcome;
 use super::zadig::lock;
 use crate::api::condition::{Condition, ConditionType, Reason};
 use crate::api::environment::Ownership;
-use crate::api::{FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
+use crate::api::{DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
 use crate::error::{Error, Retry};
+use crate::plan::claim::Claim;
 
 /// How long an outage of Zadig is told on the connection alone before its objects say so too.
 const OUTAGE_GRACE: Duration = Duration::from_mins(5);
@@ -141,6 +142,27 @@ pub(super) fn count<K: Managed>(_: &K, outcome: &'static str, started: Instant) 
 pub(super) fn after_error<K: Managed>(_: Arc<K>, error: &Error, _: Arc<Context>) -> Requeue {
     tracing::debug!(error = error.chain(), "the status could not be written");
     Requeue::requeue(Duration::from_secs(1))
+}
+
+/// Whose object it is, by its annotation.
+pub(super) fn claimed<K: Managed>(object: &K) -> Option<Ownership> {
+    let text = object.annotations().get(OWNERSHIP_ANNOTATION)?;
+    serde_json::from_str(text).ok()
+}
+
+/// Whether a person asked for the object to be released without a call.
+pub(super) fn is_orphaned<K: Managed>(object: &K) -> bool {
+    let value = object.annotations().get(DELETION_ANNOTATION);
+    value.is_some_and(|value| value == "Orphan")
+}
+
+/// What decides which of two objects came first.
+pub(super) fn age<K: Managed>(object: &K) -> Option<Claim> {
+    Some(Claim {
+        since: object.meta().creation_timestamp.as_ref()?.0,
+        namespace: object.namespace()?,
+        name: object.name_any(),
+    })
 }
 
 /// Stores whose object it is: annotation and finalizer in one patch, on the very version that was read.

@@ -5,6 +5,7 @@ mod context;
 mod desired;
 mod digest;
 mod driver;
+mod env_config;
 mod environment;
 mod link;
 mod metrics;
@@ -38,6 +39,7 @@ use self::digest::DigestKey;
 use self::driver::Locals;
 use self::zadig::{ConnectionKey, Hub, List, Zadig};
 use crate::api::connection::ZadigConnection;
+use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
 
 /// How often it is checked which lists are due.
@@ -75,8 +77,10 @@ pub async fn run(
         .await
         .map_err(Error::DigestKey)?;
     let (environments, environments_writer) = reflector::store();
+    let (configs, configs_writer) = reflector::store();
     let (connections, connections_writer) = reflector::store();
     let (wake_environment, environments_woken) = mpsc::unbounded_channel();
+    let (wake_config, configs_woken) = mpsc::unbounded_channel();
     let (wake_connection, connections_woken) = mpsc::unbounded_channel();
     let reporter = Reporter {
         controller: "zadig-operator".to_owned(),
@@ -86,11 +90,14 @@ pub async fn run(
         recorder: Recorder::new(client.clone(), reporter),
         client: client.clone(),
         environments: environments.clone(),
+        configs: configs.clone(),
         connections: connections.clone(),
         hub: Hub::default(),
         digests,
         locals: Locals::default(),
+        config_locals: Locals::default(),
         wake_environment,
+        wake_config,
         wake_connection,
         told: Mutex::default(),
     });
@@ -99,6 +106,13 @@ pub async fn run(
         let ctx = Arc::clone(&ctx);
         own_changes(&client, &settings, environments_writer).map(move |object| {
             on_environment(&ctx, &object);
+            ObjectRef::from_obj(&object)
+        })
+    };
+    let config_changes = {
+        let ctx = Arc::clone(&ctx);
+        own_changes(&client, &settings, configs_writer).map(move |object: ZadigEnvConfig| {
+            on_config(&ctx, &object);
             ObjectRef::from_obj(&object)
         })
     };
@@ -114,6 +128,7 @@ pub async fn run(
         })
     };
     let environment_queue = queue(environment_changes, environments_woken, &shutdown);
+    let config_queue = queue(config_changes, configs_woken, &shutdown);
     let connection_queue = queue(connection_changes, connections_woken, &shutdown);
     let config = Config::default().concurrency(settings.concurrency);
 
@@ -123,6 +138,15 @@ pub async fn run(
         Arc::clone(&ctx),
         environments,
         environment_queue,
+        config.clone(),
+    )
+    .for_each(|_| async {});
+    let configs_done = applier(
+        |object, ctx| Box::pin(env_config::reconcile(object, ctx)),
+        driver::after_error,
+        Arc::clone(&ctx),
+        configs,
+        config_queue,
         config.clone(),
     )
     .for_each(|_| async {});
@@ -147,16 +171,42 @@ pub async fn run(
             } => {}
         }
     };
-    tokio::join!(environments_done, connections_done, watching);
+    tokio::join!(environments_done, configs_done, connections_done, watching);
     Ok(())
 }
 
-/// A changed environment may end another's conflict, and the need for its connection.
+/// An object that changed may be what an environment waits for, and may end another's conflict.
+fn on_config(ctx: &Context, object: &ZadigEnvConfig) {
+    let namespace = object.namespace().unwrap_or_default();
+    let reference = &object.spec.environment_ref;
+    let home = ObjectRef::new(&reference.name).within(&namespace);
+    if let Some(environment) = ctx.environments.get(&home)
+        && environment
+            .spec
+            .config_refs
+            .iter()
+            .any(|config| config.name == object.name_any())
+    {
+        let _ = ctx.wake_environment.send(home);
+    }
+    for other in ctx.configs.state() {
+        let same = other.namespace().as_deref() == Some(&namespace)
+            && other.spec.environment_ref == *reference
+            && other.spec.name == object.spec.name
+            && other.uid() != object.uid();
+        if same {
+            let _ = ctx.wake_config.send(ObjectRef::from_obj(&*other));
+        }
+    }
+}
+
+/// A changed environment may end another's conflict, the need for its connection, and what is inside it waits for it.
 fn on_environment(ctx: &Context, object: &ZadigEnvironment) {
     let key = Context::connection_key(object);
     let _ = ctx
         .wake_connection
         .send(ObjectRef::new(&key.name).within(&key.namespace));
+    ctx.wake_inside(object);
     for other in ctx.environments.state() {
         let same = other.spec.project_key == object.spec.project_key
             && other.spec.env_key == object.spec.env_key
@@ -296,6 +346,13 @@ where
                     .send(ObjectRef::from_obj(&*environment));
             }
         }
+        for config in ctx.configs.state() {
+            if config.namespace() == namespace
+                && env_config::sources(&config.spec).contains(&wanted)
+            {
+                let _ = ctx.wake_config.send(ObjectRef::from_obj(&*config));
+            }
+        }
         for connection in ctx.connections.state() {
             if connection.namespace() == namespace
                 && connection::sources(&connection).contains(&wanted)
@@ -327,8 +384,11 @@ async fn watch_lists(ctx: &Arc<Context>) {
                 .iter()
                 .filter_map(|object| object.uid())
                 .collect();
+            let configs = ctx.configs.state();
+            let configs: BTreeSet<String> = configs.iter().filter_map(|it| it.uid()).collect();
             ctx.locals.keep(&uids);
-            zadig::lock(&ctx.told).retain(|uid, _| uids.contains(uid));
+            ctx.config_locals.keep(&configs);
+            zadig::lock(&ctx.told).retain(|uid, _| uids.contains(uid) || configs.contains(uid));
         }
         let mut projects: HashMap<ConnectionKey, BTreeSet<String>> = HashMap::new();
         for environment in ctx.environments.state() {

@@ -29,6 +29,19 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// What is told to a person; nothing of an object that is as it should be.
+    pub(super) fn message(&self) -> &str {
+        match self {
+            Self::Ready => "",
+            Self::Progressing(message)
+            | Self::Unhealthy(_, message)
+            | Self::Working(_, message)
+            | Self::Resting(_, message)
+            | Self::Stalled(_, message)
+            | Self::Failing(_, message) => message,
+        }
+    }
+
     /// The outcome's word in metrics; a closed set.
     pub(super) fn word(&self) -> &'static str {
         match self {

@@ -5,15 +5,15 @@
 //! somebody needs one that is younger. Thorough looks that nobody asked for draw on a budget of their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zadig_client::{Client, EnvironmentSummary, Scope};
+use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary, Scope};
 
 use crate::error::Error;
-use crate::plan::environment::{Cluster, Registry, Template, TemplateVariable};
+use crate::plan::Licence;
+use crate::plan::environment::{Cluster, EnvKey, EnvStatus, Registry, Template, TemplateVariable};
 
 /// A connection, by namespace and name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -69,7 +69,8 @@ pub(super) struct Zadig {
     templates: Cached<BTreeMap<String, BTreeSet<String>>>,
     template: Cached<ServiceTemplate>,
     globals: Cached<Vec<TemplateVariable>>,
-    licence_refused: AtomicBool,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    licence: Mutex<Licence>,
 }
 
 /// A service's template as Zadig keeps it.
@@ -105,7 +106,8 @@ impl Zadig {
             templates: Cached::default(),
             template: Cached::default(),
             globals: Cached::default(),
-            licence_refused: AtomicBool::new(false),
+            turns: Mutex::default(),
+            licence: Mutex::default(),
         }
     }
 
@@ -141,15 +143,42 @@ impl Zadig {
         lock(&self.lists).retain(|project, _| projects.contains(project));
     }
 
-    /// Whether the professional licence is known to be refused.
+    /// The lock that all changes of one environment share: one at a time, whatever kind they come from.
     #[must_use]
-    pub(super) fn licence_refused(&self) -> bool {
-        self.licence_refused.load(Ordering::Relaxed)
+    pub(super) fn turn(&self, key: &EnvKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = lock(&self.turns);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(key.to_string()).or_default())
     }
 
-    /// Remembers whether the professional licence is refused.
-    pub(super) fn set_licence_refused(&self, refused: bool) {
-        self.licence_refused.store(refused, Ordering::Relaxed);
+    /// What is known of the professional licence.
+    #[must_use]
+    pub(super) fn licence(&self) -> Licence {
+        *lock(&self.licence)
+    }
+
+    /// Remembers what is known of the professional licence.
+    pub(super) fn set_licence(&self, licence: Licence) {
+        *lock(&self.licence) = licence;
+    }
+
+    /// That an environment is missing, which a list alone does not prove: any valid token may read the detail, while a list
+    /// without permission is empty (Z§1.2, Z§14.9).
+    ///
+    /// # Errors
+    /// [`Error::Hidden`] when it can be read, and whatever else the call answers.
+    pub(super) async fn require_absent(&self, key: &EnvKey) -> Result<(), Error> {
+        let EnvKey { project, env } = key;
+        match self.client.environment(Scope::Test, project, env).await {
+            Ok(_) => Err(Error::Hidden {
+                project: project.clone(),
+                env: env.clone(),
+            }),
+            Err(error) if error.is_absence_shape() => Ok(()),
+            Err(error) => Err(Error::zadig(format!(
+                "read environment {env} of project {project}"
+            ))(error)),
+        }
     }
 
     /// Zadig's clusters, at most `max_age` old.
@@ -321,6 +350,20 @@ impl Zadig {
                 .collect())
         })
         .await
+    }
+}
+
+/// Zadig's word in ours.
+pub(super) fn env_status(word: &EnvironmentStatus) -> EnvStatus {
+    match word {
+        EnvironmentStatus::Creating => EnvStatus::Creating,
+        EnvironmentStatus::Updating => EnvStatus::Updating,
+        EnvironmentStatus::Deleting => EnvStatus::Deleting,
+        EnvironmentStatus::Success => EnvStatus::Success,
+        EnvironmentStatus::Failed => EnvStatus::Failed,
+        EnvironmentStatus::Unstable => EnvStatus::Unstable,
+        EnvironmentStatus::Sleeping => EnvStatus::Sleeping,
+        other => EnvStatus::Other(other.as_str().to_owned()),
     }
 }
 

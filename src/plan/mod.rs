@@ -9,6 +9,7 @@
 pub mod access;
 pub mod claim;
 pub mod duration;
+pub mod env_config;
 pub mod environment;
 pub mod secret;
 
@@ -36,6 +37,18 @@ pub struct Act<A> {
     pub actions: Vec<A>,
     /// Differences that a person has to settle; they do not hold up the actions.
     pub blocked: Vec<Blocked>,
+}
+
+/// What is known of Zadig's professional licence.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Licence {
+    /// Gated routes answer.
+    Professional,
+    /// Gated routes are refused.
+    Refused,
+    /// The licence service did not answer.
+    #[default]
+    Unknown,
 }
 
 /// Something that ends by itself.

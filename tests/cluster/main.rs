@@ -8,6 +8,7 @@
     reason = "scenarios fail by panicking, also in what they share"
 )]
 
+mod env_config;
 mod environment;
 mod smoke;
 #[allow(

@@ -1,6 +1,6 @@
 //! What may be declared, and what may come between: strategies that shrink.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use proptest::prelude::*;
@@ -362,6 +362,7 @@ pub(crate) fn environments() -> BoxedStrategy<Environment> {
                 .map(|value| ("LOG".to_owned(), SecretText::new(value)))
                 .into_iter()
                 .collect(),
+            configs: BTreeSet::new(),
             services: [("api", api), ("db", db), ("web", web)]
                 .into_iter()
                 .filter_map(|(name, service)| Some((name.to_owned(), service?)))

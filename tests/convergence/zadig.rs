@@ -275,6 +275,7 @@ impl Zadig {
                     name: "local".to_owned(),
                     local: true,
                 }],
+                configs: BTreeMap::new(),
                 registries: ["r-default", "r-other"]
                     .map(|id| Registry {
                         id: id.to_owned(),

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 
 use zadig_client::{
-    Container, CreateEnvironment, EditEnvironment, GlobalVariable, NewGlobalVariable, NewService,
-    Resources, Scale, Scope, ServiceChange, UpdateImage, Variable as WireVariable, VariableType,
-    WorkloadKind,
+    Container, CreateEnvironment, EditEnvironment, GlobalVariable, InitialEnvConfig,
+    NewGlobalVariable, NewService, Resources, Scale, Scope, ServiceChange, UpdateImage,
+    Variable as WireVariable, VariableType, WorkloadKind,
 };
 
 use crate::api::environment::WorkloadKind as DeclaredKind;
+use crate::controller::env_config;
 use crate::controller::zadig::Zadig;
 use crate::error::Error;
+use crate::plan::env_config::Config;
 use crate::plan::environment::variables::typed;
 use crate::plan::environment::{Action, EnvKey, Variable, VariableValue};
 use crate::plan::secret::SecretText;
@@ -56,6 +58,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                         variables: variables.iter().map(wire).collect(),
                     })
                     .collect(),
+                env_configs: create.configs.iter().map(initial).collect(),
                 ..CreateEnvironment::default()
             };
             client.create_environment(Scope::Test, project, &body).await
@@ -161,6 +164,16 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
     .map_err(|error| failed(error.redact(&values(action))))
 }
 
+fn initial(config: &Config) -> InitialEnvConfig {
+    InitialEnvConfig {
+        name: config.name.clone(),
+        kind: env_config::kind(config.kind),
+        yaml_data: config.text(),
+        auto_sync: false,
+        git_repo_config: None,
+    }
+}
+
 /// Shortest value that is masked in what Zadig answers. A shorter one occurs by chance in any sentence.
 const MASKED_FROM: usize = 4;
 
@@ -184,6 +197,7 @@ fn values(action: &Action) -> Vec<&str> {
                         .values()
                         .flat_map(|(variables, _)| of(variables)),
                 )
+                .chain(create.configs.iter().flat_map(Config::values))
                 .collect()
         }
         Action::PutGlobalVariables { variables, .. } => variables
@@ -202,8 +216,13 @@ fn values(action: &Action) -> Vec<&str> {
         | Action::RestartService { .. }
         | Action::DeleteEnvironment { .. } => Vec::new(),
     };
-    values.retain(|value| value.chars().count() >= MASKED_FROM);
+    masked(&mut values);
     values
+}
+
+/// Leaves only the values that are long enough to be masked.
+pub(in crate::controller) fn masked(values: &mut Vec<&str>) {
+    values.retain(|value| value.chars().count() >= MASKED_FROM);
 }
 
 fn changes(services: &BTreeMap<String, Vec<VariableValue>>) -> Vec<ServiceChange> {

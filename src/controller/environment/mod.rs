@@ -5,7 +5,7 @@ mod local;
 mod observe;
 mod status;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,12 +16,14 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
+pub(super) use self::act::masked;
 pub(in crate::controller) use self::local::Local;
 use self::observe::Looker;
 use self::status::Facts;
 use super::context::Context;
 use super::desired;
 use super::driver::{self, Failures, Judgement, Managed};
+use super::env_config;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::zadig::{ConnectionKey, Zadig, identity};
@@ -30,16 +32,17 @@ use crate::api::environment::{
     Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
     ZadigEnvironmentStatus,
 };
-use crate::api::{DELETION_ANNOTATION, FINALIZER, OWNERSHIP_ANNOTATION, RECONCILE_ANNOTATION};
+use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::access::Verdict;
-use crate::plan::claim::{Claim, rival};
+use crate::plan::claim::rival;
+use crate::plan::env_config::Config;
 use crate::plan::environment::health::{self, Health, Trouble, health};
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
     Action, Desired, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
 };
-use crate::plan::{Blocked, Plan};
+use crate::plan::{Blocked, Licence, Plan};
 
 /// How old a list may be while Zadig works on an environment: all who wait share two calls a second.
 const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
@@ -267,7 +270,10 @@ async fn attempt(
     let neighbours = entry
         .map(|entry| observe::neighbours(&list.environments, entry))
         .unwrap_or_default();
-    let view = looker.look(&desired, entry, neighbours, local, now).await?;
+    let mut view = looker.look(&desired, entry, neighbours, local, now).await?;
+    if let (Desired::Present(environment), Existence::Absent { .. }) = (&desired, &view.existence) {
+        view.catalog.configs = carried(object, environment, ctx).await?;
+    }
     let mut memory = local.memory.clone();
     memory.was_ready_lately = was_ready_lately(object, now);
     let observed = Observed {
@@ -275,12 +281,12 @@ async fn attempt(
         key: key.clone(),
         zadig: zadig.identity.clone(),
         moved: moved(object, ctx, local, &zadig).await?,
-        connection_suspended: connection_suspended(object, ctx),
+        connection_suspended: ctx.is_suspended(object),
         rival: rival_of(object, ctx).await?,
         record: local.record.clone(),
         existence: view.existence,
         catalog: view.catalog,
-        licence_refused: zadig.licence_refused(),
+        licence_refused: zadig.licence() == Licence::Refused,
         memory,
         stuck_after: zadig.intervals.stuck,
     };
@@ -351,11 +357,7 @@ fn load(object: &ZadigEnvironment, local: &mut Local) {
     local.loaded = true;
     let status = object.status.as_ref();
     let inventory = status.and_then(|status| status.inventory.as_ref());
-    local.record = object
-        .annotations()
-        .get(OWNERSHIP_ANNOTATION)
-        .and_then(|text| serde_json::from_str::<Ownership>(text).ok())
-        .or_else(|| inventory.map(|inventory| from_inventory(object, inventory)));
+    local.record = owner(object);
     local.memory = Memory {
         services: inventory
             .map(|i| i.services.iter().cloned().collect())
@@ -385,6 +387,17 @@ fn load(object: &ZadigEnvironment, local: &mut Local) {
     }
 }
 
+/// Whose environment it is, as the object itself tells.
+pub(super) fn owner(object: &ZadigEnvironment) -> Option<Ownership> {
+    let inventory = || {
+        Some(from_inventory(
+            object,
+            object.status.as_ref()?.inventory.as_ref()?,
+        ))
+    };
+    driver::claimed(object).or_else(inventory)
+}
+
 fn from_inventory(object: &ZadigEnvironment, inventory: &Inventory) -> Ownership {
     Ownership {
         zadig: inventory.zadig.clone(),
@@ -410,11 +423,7 @@ fn owned(local: &Local, present: &Present) -> bool {
 
 /// What deletion means for this object; the default depends on who made the environment.
 fn deletion_policy(object: &ZadigEnvironment, record: Option<&Ownership>) -> Option<Deletion> {
-    if object
-        .annotations()
-        .get(DELETION_ANNOTATION)
-        .is_some_and(|value| value == "Orphan")
-    {
+    if driver::is_orphaned(object) {
         return Some(Deletion::Orphan);
     }
     object.spec.deletion.or_else(|| {
@@ -467,14 +476,41 @@ fn list_since(local: &Local, zadig: &Zadig, deleting: bool) -> Instant {
         .fold(since, Instant::max)
 }
 
-fn connection_suspended(object: &ZadigEnvironment, ctx: &Context) -> bool {
-    ctx.connection(&Context::connection_key(object))
-        .is_some_and(|connection| connection.spec.suspend)
+/// The objects that the creation of the environment carries, as far as they are there and claimed.
+async fn carried(
+    object: &ZadigEnvironment,
+    environment: &Environment,
+    ctx: &Context,
+) -> Result<BTreeMap<String, Result<Config, String>>, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let mut found = BTreeMap::new();
+    for name in &environment.configs {
+        let Some(config) = ctx.configs.get(&ObjectRef::new(name).within(&namespace)) else {
+            continue;
+        };
+        let claimed = driver::claimed(&*config).is_some_and(|record| {
+            record.project == object.spec.project_key
+                && record.env == object.spec.env_key
+                && record.namespace == environment.namespace
+        });
+        let ready = if config.spec.environment_ref.name != object.name_any() {
+            Err("it belongs to another environment".to_owned())
+        } else if config.metadata.deletion_timestamp.is_some() {
+            Err("it is being deleted".to_owned())
+        } else if !claimed {
+            Err("it is not ready; see there".to_owned())
+        } else {
+            let content = env_config::content(ctx, &config, object).await?;
+            content.map_err(|outcome| outcome.message().to_owned())
+        };
+        found.insert(name.clone(), ready);
+    }
+    Ok(found)
 }
 
 /// An older object that claims the same environment and may do so.
 async fn rival_of(object: &ZadigEnvironment, ctx: &Context) -> Result<Option<String>, Error> {
-    let Some(mine) = claim(object) else {
+    let Some(mine) = driver::age(object) else {
         return Ok(None);
     };
     let Some(zadig) = zadig_identity(object, ctx) else {
@@ -493,18 +529,10 @@ async fn rival_of(object: &ZadigEnvironment, ctx: &Context) -> Result<Option<Str
             continue;
         };
         if ctx.may_use(&other, &connection).await? == Verdict::Admitted {
-            others.extend(claim(&other));
+            others.extend(driver::age(&*other));
         }
     }
     Ok(rival(&mine, &others).map(|claim| format!("{}/{}", claim.namespace, claim.name)))
-}
-
-fn claim(object: &ZadigEnvironment) -> Option<Claim> {
-    Some(Claim {
-        since: object.metadata.creation_timestamp.as_ref()?.0,
-        namespace: object.namespace()?,
-        name: object.name_any(),
-    })
 }
 
 fn zadig_identity(object: &ZadigEnvironment, ctx: &Context) -> Option<String> {
@@ -576,13 +604,16 @@ async fn carry_out(
             }
             continue;
         }
+        let turn = zadig.turn(key);
+        let turn = turn.lock().await;
         local.wrote(Timestamp::now());
         local.memory.sending(&action, environment);
         let sent = act::send(zadig, key, &action).await;
         local.wrote(Timestamp::now());
+        drop(turn);
         if let Err(error) = sent {
             if error.is_licence_refused() {
-                zadig.set_licence_refused(true);
+                zadig.set_licence(Licence::Refused);
                 return Ok(Step::Quiet(Duration::from_millis(10)));
             }
             if matches!(action, Action::CreateEnvironment(_)) && !error.outcome_unknown() {

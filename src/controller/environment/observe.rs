@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use zadig_client::{EnvironmentStatus, EnvironmentSummary, LiveService, Scope, ServiceDetail};
+use zadig_client::{EnvironmentSummary, LiveService, Scope, ServiceDetail};
 
 use super::local::Local;
 use crate::controller::digest::DigestKey;
 use crate::controller::rendered;
-use crate::controller::zadig::{Zadig, template_variable};
+use crate::controller::zadig::{Zadig, env_status, template_variable};
 use crate::error::Error;
 use crate::plan::environment::{
     Catalog, Desired, Detail, EnvKey, EnvStatus, Environment, Existence, GlobalVariable,
@@ -55,7 +55,7 @@ impl Looker<'_> {
             return self.absent(desired, local).await;
         };
         local.absent_since = None;
-        let mut word = status(&entry.status);
+        let mut word = env_status(&entry.status);
         let environment = match desired {
             Desired::Present(environment) => Some(environment),
             Desired::Absent { .. } => None,
@@ -95,26 +95,8 @@ impl Looker<'_> {
     /// Not listed. That is absence only when the detail is missing too: any valid token may read it, while a list without
     /// permission is empty (Z§1.2, Z§14.9).
     async fn absent(&self, desired: &Desired, local: &mut Local) -> Result<View, Error> {
-        let EnvKey { project, env } = self.key;
-        match self
-            .zadig
-            .client
-            .environment(Scope::Test, project, env)
-            .await
-        {
-            Ok(_) => {
-                return Err(Error::Hidden {
-                    project: project.clone(),
-                    env: env.clone(),
-                });
-            }
-            Err(error) if error.is_absence_shape() => {}
-            Err(error) => {
-                return Err(Error::zadig(format!(
-                    "read environment {env} of project {project}"
-                ))(error));
-            }
-        }
+        let EnvKey { project, .. } = self.key;
+        self.zadig.require_absent(self.key).await?;
         let first = *local.absent_since.get_or_insert_with(Instant::now);
         let confirmed = first.elapsed() >= CONFIRM_AFTER;
         let catalog = match desired {
@@ -206,7 +188,7 @@ impl Looker<'_> {
             .map_err(Error::zadig(format!(
                 "read environment {env} of project {project}"
             )))?;
-        let word = status(&found.status);
+        let word = env_status(&found.status);
         let mut detail = Detail {
             registry_id: found.registry_id,
             global_variables: found
@@ -376,20 +358,6 @@ fn can_change(status: &EnvStatus) -> bool {
         status,
         EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable
     )
-}
-
-/// Zadig's word in ours.
-pub(super) fn status(word: &EnvironmentStatus) -> EnvStatus {
-    match word {
-        EnvironmentStatus::Creating => EnvStatus::Creating,
-        EnvironmentStatus::Updating => EnvStatus::Updating,
-        EnvironmentStatus::Deleting => EnvStatus::Deleting,
-        EnvironmentStatus::Success => EnvStatus::Success,
-        EnvironmentStatus::Failed => EnvStatus::Failed,
-        EnvironmentStatus::Unstable => EnvStatus::Unstable,
-        EnvironmentStatus::Sleeping => EnvStatus::Sleeping,
-        other => EnvStatus::Other(other.as_str().to_owned()),
-    }
 }
 
 /// Other environments of the project in the same cluster and namespace.

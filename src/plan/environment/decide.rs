@@ -12,6 +12,7 @@ use super::{
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{ClusterRef, Creation, Ownership, OwnershipState, RegistryRef};
+use crate::plan::env_config::Config;
 use crate::plan::{Blocked, Plan};
 
 /// A second disappearance within this time means that something else deletes the environment.
@@ -127,7 +128,7 @@ fn absent(desired: &Environment, observed: &Observed, confirmed: bool) -> Plan<A
             actions.push(Action::CreateEnvironment(Box::new(create)));
             Plan::of(actions, Vec::new())
         }
-        Err(blocked) => Plan::Blocked(blocked),
+        Err(plan) => plan,
     }
 }
 
@@ -136,7 +137,7 @@ fn create(
     desired: &Environment,
     observed: &Observed,
     again: bool,
-) -> Result<CreateEnvironment, Vec<Blocked>> {
+) -> Result<CreateEnvironment, Plan<Action>> {
     let catalog = &observed.catalog;
     let mut blocked = Vec::new();
     let mut settle = |result: Result<String, Blocked>| match result {
@@ -170,16 +171,43 @@ fn create(
         blocked.extend(problems);
     }
     if !blocked.is_empty() {
-        return Err(blocked);
+        return Err(Plan::Blocked(blocked));
     }
+    let configs = carried(desired, catalog)?;
     Ok(CreateEnvironment {
         cluster_id,
         namespace: desired.namespace.clone(),
         registry_id,
         global_variables: desired.global_variables.clone(),
+        configs,
         services,
         again,
     })
+}
+
+/// The objects that the creation carries, once all of them are there: without a licence there is no other way for some of
+/// them (Z§1.3), so it may not depend on which object was applied first.
+fn carried(desired: &Environment, catalog: &Catalog) -> Result<Vec<Config>, Plan<Action>> {
+    let mut configs = Vec::new();
+    let mut missing = Vec::new();
+    for name in &desired.configs {
+        match catalog.configs.get(name) {
+            Some(Ok(config)) => configs.push(config.clone()),
+            Some(Err(why)) => missing.push(format!("{name} ({why})")),
+            None => missing.push(format!("{name} (there is no ZadigEnvConfig of this name)")),
+        }
+    }
+    if missing.is_empty() {
+        return Ok(configs);
+    }
+    Err(Plan::wait(
+        Reason::ConfigNotReady,
+        format!(
+            "spec.configRefs: the environment is created together with them; waiting for {}",
+            join(missing)
+        ),
+        Duration::from_mins(1),
+    ))
 }
 
 fn images(service: &Service) -> BTreeMap<String, String> {
@@ -352,15 +380,15 @@ pub(super) fn busy(reason: Reason, observed: &Observed, present: &Present) -> Pl
 }
 
 /// Time between two moments; none when the clock went back.
-pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
+pub(in crate::plan) fn elapsed(from: Timestamp, to: Timestamp) -> Duration {
     Duration::try_from(to.duration_since(from)).unwrap_or(Duration::ZERO)
 }
 
 /// The id of the declared cluster: an id or a name is looked up before it is sent, an empty one never is.
-pub(super) fn resolve_cluster(
-    wanted: Option<&ClusterRef>,
-    catalog: &Catalog,
-) -> Result<String, Blocked> {
+///
+/// # Errors
+/// That there is none, or more than one, with those that there are.
+pub fn resolve_cluster(wanted: Option<&ClusterRef>, catalog: &Catalog) -> Result<String, Blocked> {
     let found = catalog.clusters.iter().filter(|cluster| match wanted {
         None => cluster.local,
         Some(ClusterRef {

@@ -40,6 +40,7 @@ pub(super) fn environment() -> Environment {
         namespace: "shop-env-dev".to_owned(),
         registry: None,
         global_variables: BTreeMap::new(),
+        configs: BTreeSet::new(),
         services: BTreeMap::new(),
         creation: Creation::Create,
         prune: Prune::Owned,
@@ -200,6 +201,7 @@ pub(super) fn observed() -> Observed {
             }],
             templates: BTreeMap::from([("api".to_owned(), template())]),
             global_variables: vec![of_kind("LOG", "string", &[])],
+            configs: BTreeMap::new(),
         },
         licence_refused: false,
         memory: Memory {
@@ -511,6 +513,7 @@ fn show_action(action: &Action) -> String {
                 namespace,
                 registry_id,
                 global_variables,
+                configs,
                 services,
                 again,
             } = create.as_ref();
@@ -518,6 +521,9 @@ fn show_action(action: &Action) -> String {
             let mut line = format!("create{again} in {cluster_id}/{namespace} with {registry_id}");
             for (key, value) in global_variables {
                 let _ = write!(line, "\n  global {key}={}", value.expose());
+            }
+            for config in configs {
+                let _ = write!(line, "\n  {config}");
             }
             for (name, (variables, images)) in services {
                 let _ = write!(

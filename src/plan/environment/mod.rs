@@ -27,6 +27,7 @@ use serde_json::Value;
 
 pub use decide::plan;
 
+use super::env_config::Config;
 use super::secret::SecretText;
 use crate::api::environment::{
     ClusterRef, Creation, Deletion, FieldPolicy, Ownership, Prune, RegistryRef, WorkloadKind,
@@ -55,6 +56,8 @@ pub struct Environment {
     pub registry: Option<RegistryRef>,
     /// Declared global variables.
     pub global_variables: BTreeMap<String, SecretText>,
+    /// ZadigEnvConfigs that the creation waits for and carries, by name.
+    pub configs: BTreeSet<String>,
     /// Declared services.
     pub services: BTreeMap<String, Service>,
     /// What to do when it exists or does not.
@@ -143,6 +146,12 @@ pub struct EnvKey {
     pub env: String,
 }
 
+impl fmt::Display for EnvKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.project, self.env)
+    }
+}
+
 /// Whether the connection's URL still leads to the Zadig that was written to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Moved {
@@ -207,6 +216,17 @@ pub enum EnvStatus {
 }
 
 impl EnvStatus {
+    /// Whether nothing is under way, so that the environment may be changed (Z§7.2).
+    #[must_use]
+    pub fn can_change(&self) -> bool {
+        match self {
+            Self::Success | Self::Failed | Self::Unstable => true,
+            Self::Creating | Self::Updating | Self::Deleting | Self::Sleeping | Self::Other(_) => {
+                false
+            }
+        }
+    }
+
     /// Zadig's word as it is shown in status.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -341,6 +361,8 @@ pub struct Catalog {
     pub templates: BTreeMap<String, Template>,
     /// Global variables that the project declares.
     pub global_variables: Vec<TemplateVariable>,
+    /// The ZadigEnvConfigs that the creation carries, by name, or what they wait for themselves.
+    pub configs: BTreeMap<String, Result<Config, String>>,
 }
 
 /// A cluster that Zadig knows (Z§15).
@@ -469,6 +491,8 @@ pub struct CreateEnvironment {
     pub registry_id: String,
     /// Declared global variables.
     pub global_variables: BTreeMap<String, SecretText>,
+    /// Objects that are made before the services.
+    pub configs: Vec<Config>,
     /// Declared services: variables and images.
     pub services: BTreeMap<String, (Vec<VariableValue>, BTreeMap<String, String>)>,
     /// It is created for the second time: something else had deleted it.

@@ -22,6 +22,7 @@ use xtask::controlplane::{Access, Exclusive, User, exclusive};
 use xtask::paths;
 use zadig_operator::api;
 use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::controller::{self, Settings};
 
@@ -135,6 +136,7 @@ async fn remove_leftovers(client: &Client) -> Result<()> {
     let params = ListParams::default().labels(SCENARIO_LABEL);
     for namespace in namespaces.list(&params).await? {
         let name = namespace.name_any();
+        release_all::<ZadigEnvConfig>(client, &name).await?;
         release_all::<ZadigEnvironment>(client, &name).await?;
         release_all::<ZadigConnection>(client, &name).await?;
         namespaces

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use zadig_operator::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
 
 /// A point in time: writes and calls are counted from here.
@@ -41,6 +42,7 @@ macro_rules! observed {
 }
 
 observed!(ZadigConnection);
+observed!(ZadigEnvConfig);
 observed!(ZadigEnvironment);
 
 /// Ready, for the present spec.

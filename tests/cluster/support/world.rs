@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use xtask::controlplane::{User, Write};
 use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_sim::{Call, Licence, Options, Pace, Sim};
 
@@ -170,6 +171,29 @@ impl World {
             "metadata": {"name": name},
             "data": {key: value},
         }))
+    }
+
+    /// An object inside the environment `environment`, of this kind and name, from this source:
+    /// `json!({"manifest": {…}})`.
+    pub(crate) fn config(
+        &self,
+        environment: &str,
+        type_: &str,
+        name: &str,
+        source: Value,
+    ) -> ZadigEnvConfig {
+        let mut manifest = json!({
+            "apiVersion": "zadig-operator.io/v1alpha1",
+            "kind": "ZadigEnvConfig",
+            "metadata": {"name": name},
+            "spec": {"environmentRef": {"name": environment}, "type": type_, "name": name},
+        });
+        let spec = manifest["spec"].as_object_mut().expect("an object");
+        let Value::Object(source) = source else {
+            panic!("a source is an object")
+        };
+        spec.extend(source);
+        self.read(manifest)
     }
 
     fn connection(&self, intervals: &Value) -> ZadigConnection {
@@ -425,6 +449,7 @@ impl World {
             let _ = tokio::time::timeout(RELEASE_PATIENCE, gone).await;
         }
         for released in [
+            release_all::<ZadigEnvConfig>(&self.client, &self.namespace).await,
             release_all::<ZadigEnvironment>(&self.client, &self.namespace).await,
             release_all::<ZadigConnection>(&self.client, &self.namespace).await,
         ] {

@@ -176,6 +176,42 @@ impl Zadig {
             .await;
     }
 
+    /// An object inside an environment, as the cluster has it; none if it is not there (Z§4.14).
+    pub(crate) async fn config(&self, key: &str, type_: &str, name: &str) -> Option<Value> {
+        let path = format!("/openapi/environments/{key}/envcfg/{name}");
+        let (status, text) = self
+            .call(Method::GET, &path, &[("type", type_)], None)
+            .await;
+        if status != StatusCode::OK {
+            return None;
+        }
+        let answer: Value = serde_json::from_str(&text).expect("the detail is JSON");
+        let detail = answer.as_object()?.values().next()?;
+        let yaml = detail["yaml_data"].as_str().expect("it holds the object");
+        Some(serde_saphyr::from_str(yaml).expect("the object is YAML"))
+    }
+
+    /// Replaces a ConfigMap inside an environment behind the operator's back (Z§4.14).
+    pub(crate) async fn replace_config_map(&self, key: &str, name: &str, data: Value) {
+        let object = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data,
+        });
+        let body = json!({
+            "env_key": key, "name": name, "common_env_cfg_type": "ConfigMap",
+            "yaml_data": object.to_string(),
+        });
+        // Within the second of the last write it is refused, though the cluster is changed; so it is repeated.
+        let path = "/openapi/environments/envcfgs";
+        loop {
+            let (status, text) = self.call(Method::PUT, path, &[], Some(body.clone())).await;
+            if status == StatusCode::OK {
+                return;
+            }
+            assert!(text.contains("duplicate key"), "PUT {path}: {text}");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
     /// Any read whose answer is JSON.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Value {
         let (status, text) = self.call(Method::GET, path, query, None).await;

@@ -4,7 +4,9 @@ use insta::assert_snapshot;
 
 use super::super::fixture::{ago, environment, observed, planned, service};
 use super::super::{Cluster, EnvStatus, Moved, Registry, Template};
+use crate::api::env_config::ConfigType;
 use crate::api::environment::Creation;
+use crate::plan::env_config::{Config, Object};
 
 #[test]
 fn a_wanted_environment_is_created_in_one_call_after_its_ownership_is_recorded() {
@@ -22,6 +24,34 @@ fn a_wanted_environment_is_created_in_one_call_after_its_ownership_is_recorded()
       global LOG=debug
       api [LOG:string=(global), MODE:enum=fast] {"api": "api:1"}
     "#);
+}
+
+#[test]
+fn the_creation_waits_for_the_objects_that_it_carries() {
+    let mut desired = environment();
+    desired.configs = ["app".into(), "tls".into()].into();
+    let mut observed = observed();
+    let config = Config {
+        kind: ConfigType::ConfigMap,
+        name: "app-config".to_owned(),
+        object: Object(serde_json::json!({"data": {"level": "debug"}})),
+        creation: Creation::Create,
+    };
+    let waits = Err("spec.secretRef: waiting for Secret tls in this namespace".to_owned());
+    observed.catalog.configs = [("tls".into(), waits)].into();
+    assert_snapshot!(planned(&desired, &observed), @"wait 60s ConfigNotReady spec.configRefs: the environment is created together with them; waiting for app (there is no ZadigEnvConfig of this name), tls (spec.secretRef: waiting for Secret tls in this namespace)");
+    let tls = Config {
+        kind: ConfigType::Secret,
+        name: "tls".to_owned(),
+        ..config.clone()
+    };
+    observed.catalog.configs = [("app".into(), Ok(config)), ("tls".into(), Ok(tls))].into();
+    assert_snapshot!(planned(&desired, &observed), @r"
+    record Pending: https://zadig.example.com shop/dev in c-local/shop-env-dev
+    create in c-local/shop-env-dev with r-default
+      ConfigMap app-config
+      Secret tls
+    ");
 }
 
 #[test]

@@ -1,0 +1,445 @@
+//! The driver of an object inside an environment: observe, plan, act, status.
+
+mod act;
+mod desired;
+mod observe;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::EventType;
+use kube::runtime::reflector::ObjectRef;
+use tokio::time::Instant;
+
+pub(super) use self::act::kind;
+pub(super) use self::desired::{content, sources};
+use self::observe::Seen;
+use self::status::Facts;
+use super::context::Context;
+use super::driver::{self, Failures, Judgement, Managed};
+use super::link::{Unlinked, link};
+use super::outcome::Outcome;
+use super::zadig::Zadig;
+use crate::api::condition::{Condition, ConditionStatus, Reason};
+use crate::api::env_config::{
+    ConfigDeletion, ConfigInventory, ZadigEnvConfig, ZadigEnvConfigStatus,
+};
+use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
+use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
+use crate::error::Error;
+use crate::plan::claim::{Claim, rival};
+use crate::plan::env_config::{Action, Config, Desired, Memory, Observed, plan};
+use crate::plan::environment::EnvKey;
+use crate::plan::{Licence, Plan};
+
+/// How often a blocked object is looked at without a reason.
+const BLOCKED_RETRY: Duration = Duration::from_mins(2);
+/// How long a repaired difference counts towards "does not converge".
+const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
+/// Calls of one thorough look: the object itself.
+const CALLS_PER_LOOK: usize = 1;
+
+impl Managed for ZadigEnvConfig {
+    type Status = ZadigEnvConfigStatus;
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &Self::Status) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+/// What this process remembers of one object between reconciles.
+pub(super) struct Local {
+    memory: Memory,
+    record: Option<Ownership>,
+    loaded: bool,
+    /// What was declared at the last complete look: generation, digest of the content, reconcile-now annotation.
+    declared: Option<(i64, String, Option<String>)>,
+    /// Nothing is under way: the next look is due when something changes, or at `next_look`.
+    settled: bool,
+    next_look: Instant,
+    failures: Failures,
+}
+
+impl Local {
+    /// Nothing is known.
+    pub(super) fn new() -> Self {
+        Self {
+            memory: Memory::default(),
+            record: None,
+            loaded: false,
+            declared: None,
+            settled: false,
+            next_look: Instant::now(),
+            failures: Failures::default(),
+        }
+    }
+}
+
+/// How one reconcile ended.
+enum Step {
+    /// Nothing to tell; look again after this time, or when something changes.
+    Quiet(Duration),
+    /// Something to tell.
+    Tell(Outcome, Told, Duration),
+    /// The object is released.
+    Released(&'static str),
+}
+
+/// What a step found besides its outcome.
+#[derive(Default)]
+struct Told {
+    used_by: Option<Vec<String>>,
+    change: Option<String>,
+}
+
+/// Reconciles one object.
+pub(super) async fn reconcile(
+    object: Arc<ZadigEnvConfig>,
+    ctx: Arc<Context>,
+) -> Result<Requeue, Error> {
+    let Some(uid) = object.uid() else {
+        return Ok(Requeue::await_change());
+    };
+    let local = ctx.config_locals.of(&uid, Local::new);
+    let mut local = local.lock().await;
+    let started = Instant::now();
+    let step = attempt(&object, &ctx, &mut local).await;
+    let now = Timestamp::now();
+    let (outcome, told, after) = match step {
+        Ok(Step::Quiet(after)) => {
+            driver::count(&*object, "quiet", started);
+            return Ok(Requeue::requeue(driver::jittered(after)));
+        }
+        Ok(Step::Released(how)) => {
+            tracing::info!(how, "released");
+            driver::count(&*object, "released", started);
+            return Ok(Requeue::await_change());
+        }
+        Ok(Step::Tell(outcome, told, after)) => {
+            local.failures = Failures::default();
+            (outcome, told, after)
+        }
+        Err(error) => {
+            local.settled = false;
+            match local.failures.judge(&error, is_ready(&object), now) {
+                Judgement::Keep(word, after) => {
+                    driver::count(&*object, word, started);
+                    return Ok(Requeue::requeue(after));
+                }
+                Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
+            }
+        }
+    };
+    let new = status::status(
+        object.status.as_ref(),
+        &outcome,
+        Facts {
+            generation: object.metadata.generation.unwrap_or_default(),
+            now,
+            record: local.record.as_ref(),
+            used_by: told.used_by,
+            change: told.change,
+            handled: object.annotations().get(RECONCILE_ANNOTATION),
+        },
+    );
+    driver::write_status(&*object, &ctx, &new, &outcome).await?;
+    driver::count(&*object, outcome.word(), started);
+    Ok(Requeue::requeue(driver::jittered(after)))
+}
+
+/// One attempt: it never loops back, the next one observes afresh.
+async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> Result<Step, Error> {
+    load(object, local);
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    if deleting && !object.finalizers().iter().any(|name| name == FINALIZER) {
+        return Ok(Step::Released("nothing was ever written"));
+    }
+    let policy = deletion_policy(object);
+    if deleting && (policy == Some(ConfigDeletion::Orphan) || local.record.is_none()) {
+        return release(object, ctx, "orphaned: nothing was called").await;
+    }
+    let Some(environment) = environment(object, ctx) else {
+        if deleting {
+            return release(object, ctx, "its ZadigEnvironment is gone").await;
+        }
+        return Ok(told(Outcome::Working(
+            Reason::EnvironmentNotFound,
+            format!(
+                "spec.environmentRef: waiting for ZadigEnvironment {} in this namespace",
+                object.spec.environment_ref.name
+            ),
+        )));
+    };
+    if object.spec.suspend || environment.spec.suspend {
+        if !deleting {
+            return Ok(Step::Quiet(Duration::from_hours(1)));
+        }
+        let note = "deleted while suspended: the object stays in the environment";
+        let reason = Reason::Suspended.as_str();
+        ctx.event(object, EventType::Normal, reason, "Release", note)
+            .await;
+        return release(object, ctx, "suspended: nothing was called").await;
+    }
+    let content = if deleting {
+        None
+    } else {
+        match desired::content(ctx, object, &environment).await? {
+            Ok(config) => Some(config),
+            Err(outcome) => return Ok(told(outcome)),
+        }
+    };
+    let declared = declared(object, content.as_ref(), ctx);
+    let person_spoke = local
+        .declared
+        .as_ref()
+        .is_some_and(|known| known != &declared);
+    let now = Timestamp::now();
+    if person_spoke || repairs_are_old(&local.memory, now) {
+        local.memory.repairs = 0;
+    }
+    let zadig = match link(&environment, ctx, deleting).await? {
+        Ok(zadig) => zadig,
+        Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
+        Err(Unlinked::Tell(outcome)) => return Ok(told(outcome)),
+    };
+    if local.settled && !person_spoke {
+        let due = local.next_look.saturating_duration_since(Instant::now());
+        if !due.is_zero() {
+            return Ok(Step::Quiet(due));
+        }
+        if let Err(wait) = zadig.budget.take(CALLS_PER_LOOK) {
+            return Ok(Step::Quiet(wait));
+        }
+    }
+    let Seen {
+        home,
+        live,
+        used_by,
+    } = observe::look(object, &environment, &zadig, deleting).await?;
+    let desired = match content {
+        None => Desired::Absent { policy },
+        Some(config) => Desired::Present(config),
+    };
+    let observed = Observed {
+        now,
+        environment: home,
+        rival: rival_of(object, ctx),
+        record: local.record.clone(),
+        live,
+        licence: zadig.licence(),
+        suspended: ctx
+            .is_suspended(&environment)
+            .then_some(Reason::ConnectionSuspended),
+        memory: local.memory.clone(),
+    };
+    let planned = plan(&desired, &observed);
+    local.declared = Some(declared);
+    local.settled = false;
+    let mut found = Told {
+        used_by,
+        change: None,
+    };
+    Ok(match planned {
+        Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
+        Plan::InSync => {
+            local.settled = true;
+            let deep = zadig.intervals.deep;
+            local.next_look = Instant::now() + driver::jittered(deep);
+            Step::Tell(Outcome::Ready, found, deep)
+        }
+        Plan::Act(act) => {
+            let key = desired::key(&environment);
+            match carry_out(object, ctx, local, &zadig, &key, act.actions).await? {
+                None => Step::Quiet(Duration::from_millis(10)),
+                Some(change) => {
+                    let reason = if deleting {
+                        Reason::Deleting
+                    } else {
+                        Reason::Applying
+                    };
+                    let outcome = Outcome::Working(reason, format!("sent to Zadig: {change}"));
+                    found.change = Some(change);
+                    Step::Tell(outcome, found, Duration::from_millis(200))
+                }
+            }
+        }
+        Plan::Wait(wait) => {
+            let outcome = match wait.reason {
+                Reason::Sleeping | Reason::ConnectionSuspended => {
+                    Outcome::Resting(wait.reason, wait.message)
+                }
+                _ => Outcome::Working(wait.reason, wait.message),
+            };
+            Step::Tell(outcome, found, wait.after)
+        }
+        Plan::Blocked(blocked) => {
+            let reason = blocked
+                .first()
+                .map_or(Reason::InvalidSpec, |first| first.reason);
+            let messages: Vec<String> = blocked.into_iter().map(|it| it.message).collect();
+            let outcome = Outcome::Stalled(reason, messages.join("; "));
+            Step::Tell(outcome, found, BLOCKED_RETRY)
+        }
+    })
+}
+
+/// Sends the actions in order; the first failure ends the attempt. What was sent, if anything was.
+async fn carry_out(
+    object: &ZadigEnvConfig,
+    ctx: &Context,
+    local: &mut Local,
+    zadig: &Zadig,
+    key: &EnvKey,
+    actions: Vec<Action>,
+) -> Result<Option<String>, Error> {
+    let mut done = Vec::new();
+    for action in actions {
+        if let Action::RecordOwnership(ownership) = &action {
+            driver::claim(object, ctx, ownership).await?;
+            local.record = Some(ownership.clone());
+            continue;
+        }
+        // One change of an environment at a time, and none of one that became busy since it was looked at.
+        let turn = zadig.turn(key);
+        let turn = turn.lock().await;
+        if !observe::can_change(zadig, key).await? && action != Action::Delete {
+            return Ok(None);
+        }
+        let sent = act::send(zadig, key, &object.spec, &action).await;
+        drop(turn);
+        local.memory.sent(&action, Timestamp::now());
+        if let Err(error) = sent {
+            if error.is_licence_refused() {
+                zadig.set_licence(Licence::Refused);
+                return Ok(None);
+            }
+            return Err(error);
+        }
+        let summary = action.summary();
+        tracing::info!(action = summary, "sent to zadig");
+        let word = match &action {
+            Action::RecordOwnership(_) => "OwnershipRecorded",
+            Action::Create { .. } => "ConfigCreated",
+            Action::Replace { .. } => "ConfigReplaced",
+            Action::Delete => "ConfigDeleted",
+        };
+        metrics::counter!("zadig_operator_actions_total", "action" => word).increment(1);
+        ctx.event(object, EventType::Normal, word, "Act", &summary)
+            .await;
+        done.push(summary);
+    }
+    Ok((!done.is_empty()).then(|| done.join("; ")))
+}
+
+/// Takes over what the object itself remembers, once.
+fn load(object: &ZadigEnvConfig, local: &mut Local) {
+    if local.loaded {
+        return;
+    }
+    local.loaded = true;
+    let status = object.status.as_ref();
+    let inventory = status.and_then(|status| status.inventory.as_ref());
+    local.record = driver::claimed(object).or_else(|| inventory.map(from_inventory));
+    local.memory.wrote_at = status
+        .and_then(|status| status.last_change.as_ref())
+        .map(|change| change.time.0);
+}
+
+fn from_inventory(inventory: &ConfigInventory) -> Ownership {
+    let ConfigInventory {
+        created,
+        zadig,
+        project,
+        env,
+        cluster_id,
+        namespace,
+    } = inventory.clone();
+    Ownership {
+        zadig,
+        project,
+        env,
+        cluster_id,
+        namespace,
+        state: if created {
+            OwnershipState::Created
+        } else {
+            OwnershipState::Adopted
+        },
+    }
+}
+
+fn repairs_are_old(memory: &Memory, now: Timestamp) -> bool {
+    memory.wrote_at.is_some_and(|at| {
+        Duration::try_from(now.duration_since(at)).is_ok_and(|age| age >= REPAIRS_FORGOTTEN_AFTER)
+    })
+}
+
+async fn release(object: &ZadigEnvConfig, ctx: &Context, how: &'static str) -> Result<Step, Error> {
+    driver::release(object, ctx).await?;
+    Ok(Step::Released(how))
+}
+
+fn told(outcome: Outcome) -> Step {
+    Step::Tell(outcome, Told::default(), BLOCKED_RETRY)
+}
+
+fn deletion_policy(object: &ZadigEnvConfig) -> Option<ConfigDeletion> {
+    if driver::is_orphaned(object) {
+        return Some(ConfigDeletion::Orphan);
+    }
+    object.spec.deletion
+}
+
+fn environment(object: &ZadigEnvConfig, ctx: &Context) -> Option<Arc<ZadigEnvironment>> {
+    let namespace = object.namespace().unwrap_or_default();
+    ctx.environments
+        .get(&ObjectRef::new(&object.spec.environment_ref.name).within(&namespace))
+}
+
+/// What is declared, in a form that can be compared: a change is a person speaking.
+fn declared(
+    object: &ZadigEnvConfig,
+    content: Option<&Config>,
+    ctx: &Context,
+) -> (i64, String, Option<String>) {
+    let text = content.map(|config| config.object.0.to_string());
+    (
+        object.metadata.generation.unwrap_or_default(),
+        ctx.digests.digest(text.as_deref()),
+        object.annotations().get(RECONCILE_ANNOTATION).cloned(),
+    )
+}
+
+/// An older object that claims the same one.
+fn rival_of(object: &ZadigEnvConfig, ctx: &Context) -> Option<String> {
+    let same = |other: &ZadigEnvConfig| {
+        other.uid() != object.uid()
+            && other.namespace() == object.namespace()
+            && other.spec.environment_ref == object.spec.environment_ref
+            && (other.spec.type_, &other.spec.name) == (object.spec.type_, &object.spec.name)
+    };
+    let others: Vec<Claim> = ctx
+        .configs
+        .state()
+        .iter()
+        .filter(|other| same(other))
+        .filter_map(|other| driver::age(&**other))
+        .collect();
+    rival(&driver::age(object)?, &others).map(|claim| format!("{}/{}", claim.namespace, claim.name))
+}
+
+fn is_ready(object: &ZadigEnvConfig) -> bool {
+    object
+        .status
+        .as_ref()
+        .and_then(|status| driver::ready(&status.conditions))
+        .is_some_and(|ready| ready.status == ConditionStatus::True)
+}

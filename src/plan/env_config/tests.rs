@@ -1,0 +1,400 @@
+//! The decision table of an object inside an environment, row by row.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Action, Config, Desired, Environment, Existence, Home, Memory, Object, Observed, REPAIRS, plan,
+};
+use crate::api::condition::Reason;
+use crate::api::env_config::{ConfigDeletion, ConfigType};
+use crate::api::environment::{Creation, Ownership, OwnershipState};
+use crate::plan::environment::EnvStatus;
+use crate::plan::{Licence, Plan};
+
+const NOW: i64 = 1_790_000_000;
+
+fn ago(seconds: i64) -> Timestamp {
+    Timestamp::from_second(NOW - seconds).unwrap()
+}
+
+fn ownership(state: OwnershipState) -> Ownership {
+    Ownership {
+        zadig: "https://zadig.example.com:443".to_owned(),
+        project: "shop".to_owned(),
+        env: "dev".to_owned(),
+        cluster_id: "c-local".to_owned(),
+        namespace: "shop-env-dev".to_owned(),
+        state,
+    }
+}
+
+fn config_map(data: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}, "data": data})
+}
+
+fn config(kind: ConfigType) -> Config {
+    Config {
+        kind,
+        name: "app".to_owned(),
+        object: Object(config_map(&json!({"level": "debug"}))),
+        creation: Creation::Create,
+    }
+}
+
+/// A settled environment without the object.
+fn observed() -> Observed {
+    Observed {
+        now: ago(0),
+        environment: Home::Present(Box::new(Environment {
+            identity: ownership(OwnershipState::Created),
+            status: EnvStatus::Success,
+            since: ago(3600),
+            stuck_after: Duration::from_mins(10),
+        })),
+        rival: None,
+        record: None,
+        live: Existence::Absent,
+        licence: Licence::Professional,
+        suspended: None,
+        memory: Memory::default(),
+    }
+}
+
+impl Observed {
+    fn holding(mut self, data: &Value) -> Self {
+        self.live = Existence::Present(Object(config_map(data)));
+        self
+    }
+
+    fn owned_as(mut self, state: OwnershipState) -> Self {
+        self.record = Some(ownership(state));
+        self
+    }
+
+    fn licence(mut self, licence: Licence) -> Self {
+        self.licence = licence;
+        self
+    }
+
+    fn zadig_says(mut self, status: EnvStatus) -> Self {
+        if let Home::Present(home) = &mut self.environment {
+            home.status = status;
+        }
+        self
+    }
+}
+
+fn text(planned: Plan<Action>) -> String {
+    match planned {
+        Plan::InSync => "in sync".to_owned(),
+        Plan::Act(act) => {
+            assert!(act.blocked.is_empty());
+            let lines = act.actions.iter().map(|action| match action {
+                Action::Create {
+                    by_update: true, ..
+                } => {
+                    format!("{} by the route that updates", action.summary())
+                }
+                action => action.summary(),
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        }
+        Plan::Wait(wait) => format!("wait {:?} {}", wait.reason, wait.message),
+        Plan::Blocked(blocked) => blocked
+            .iter()
+            .map(|blocked| format!("blocked {:?} {}", blocked.reason, blocked.message))
+            .collect::<Vec<_>>()
+            .join("\n"),
+    }
+}
+
+fn planned(config: Config, observed: &Observed) -> String {
+    text(plan(&Desired::Present(config), observed))
+}
+
+fn planned_deletion(policy: Option<ConfigDeletion>, observed: &Observed) -> String {
+    text(plan(&Desired::Absent { policy }, observed))
+}
+
+#[test]
+fn a_missing_object_is_claimed_and_created() {
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed()), @r"
+    record the object as pending
+    create ConfigMap app
+    ");
+}
+
+#[test]
+fn without_a_licence_a_secret_or_an_ingress_is_made_by_the_route_that_updates() {
+    let unlicensed = observed().licence(Licence::Refused);
+    assert_snapshot!(planned(config(ConfigType::Secret), &unlicensed), @r"
+    record the object as pending
+    create Secret app by the route that updates
+    ");
+    assert_snapshot!(planned(config(ConfigType::Ingress), &unlicensed.licence(Licence::Unknown)), @r"
+    record the object as pending
+    create Ingress app by the route that updates
+    ");
+}
+
+#[test]
+fn without_a_licence_a_config_map_is_blocked_with_the_remedy() {
+    let unlicensed = observed().licence(Licence::Refused);
+    assert_snapshot!(planned(config(ConfigType::Pvc), &unlicensed), @"blocked LicenceRequired creating PVC app in an environment that exists needs Zadig's professional licence (Zadig refused with code 7050); without it, name this object under spec.configRefs of the ZadigEnvironment before that is created, or create the object in the cluster and set creation: CreateOrAdopt");
+}
+
+#[test]
+fn z14_01_an_equal_object_is_not_written() {
+    let observed = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({"level": "debug"}));
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"in sync");
+}
+
+#[test]
+fn z14_02_what_the_server_adds_is_no_difference() {
+    let mut observed = observed().owned_as(OwnershipState::Created);
+    observed.live = Existence::Present(Object(json!({
+        "kind": "ConfigMap", "apiVersion": "v1",
+        "data": {"level": "debug"},
+        "metadata": {
+            "name": "app", "namespace": "shop-env-dev", "uid": "1", "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"s-product": "shop"},
+        },
+    })));
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"in sync");
+}
+
+#[test]
+fn a_difference_is_replaced_and_named() {
+    let observed = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({"level": "info", "more": "x"}));
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"replace ConfigMap app (data[level], data[more]); what refers to it restarts");
+}
+
+#[test]
+fn two_writes_are_seconds_apart() {
+    let mut observed = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({"level": "info"}));
+    observed.memory.wrote_at = Some(ago(1));
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"wait Applying written a moment ago; looking again before it is written anew");
+}
+
+#[test]
+fn a_difference_that_comes_back_is_left_to_a_person() {
+    let mut observed = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({"level": "info"}));
+    let desired = Desired::Present(config(ConfigType::ConfigMap));
+    let mut writes = 0;
+    while let Plan::Act(act) = plan(&desired, &observed) {
+        writes += act.actions.len();
+        observed.memory.sent(&act.actions[0], observed.now);
+        observed.now += Duration::from_mins(1);
+        assert!(writes < 10, "it goes on for ever");
+    }
+    assert_eq!(writes, usize::try_from(REPAIRS).unwrap());
+    assert!(
+        text(plan(&desired, &observed)).starts_with("blocked DriftDoesNotConverge data[level]:")
+    );
+}
+
+#[test]
+fn an_object_that_was_there_is_taken_over_only_when_asked() {
+    let observed = observed().holding(&json!({"level": "info"}));
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @r#"blocked ConfigExists ConfigMap app exists in the environment and was not made by this object; to take it over: kubectl patch zadigenvconfig <name> --type merge -p '{"spec":{"creation":"CreateOrAdopt"}}'"#);
+    let adopting = Config {
+        creation: Creation::CreateOrAdopt,
+        ..config(ConfigType::ConfigMap)
+    };
+    assert_snapshot!(planned(adopting, &observed), @"record the object as adopted");
+}
+
+#[test]
+fn an_object_to_adopt_that_is_missing_is_waited_for() {
+    let adopting = Config {
+        creation: Creation::Adopt,
+        ..config(ConfigType::ConfigMap)
+    };
+    assert_snapshot!(planned(adopting, &observed()), @"wait ConfigNotFound spec.creation: Adopt, but the environment has no ConfigMap app; set creation: CreateOrAdopt");
+}
+
+#[test]
+fn what_the_creation_of_the_environment_carries_is_claimed_before_and_confirmed_after() {
+    let mut before = observed();
+    before.environment = Home::NotReady {
+        why: "the environment is not created yet".to_owned(),
+        carried: Some(ownership(OwnershipState::Pending)),
+    };
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &before), @"record the object as pending");
+    let claimed = before.owned_as(OwnershipState::Pending);
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &claimed), @"wait EnvironmentNotReady the environment is not created yet");
+    let after = observed()
+        .owned_as(OwnershipState::Pending)
+        .holding(&json!({"level": "debug"}));
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &after), @"record the object as created");
+}
+
+#[test]
+fn a_busy_or_sleeping_environment_is_left_alone() {
+    let differing = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({"level": "info"}));
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &differing.clone().zadig_says(EnvStatus::Updating)), @"wait Updating Zadig reports the environment as updating");
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &differing.zadig_says(EnvStatus::Sleeping)), @"wait Sleeping the environment sleeps; nothing is changed until somebody wakes it in Zadig");
+}
+
+#[test]
+fn the_younger_of_two_owners_writes_nothing() {
+    let mut observed = observed();
+    observed.rival = Some("team/older".to_owned());
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"blocked Conflict spec.name: team/older is older and owns ConfigMap app of this environment; delete one of the two");
+}
+
+#[test]
+fn nothing_is_written_while_suspended() {
+    let mut observed = observed();
+    observed.suspended = Some(Reason::ConnectionSuspended);
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"wait ConnectionSuspended suspended; waiting: record the object as pending; create ConfigMap app");
+}
+
+#[test]
+fn the_same_zadig_under_another_address_is_noted() {
+    let mut observed = observed()
+        .owned_as(OwnershipState::Adopted)
+        .holding(&json!({"level": "debug"}));
+    if let Some(record) = &mut observed.record {
+        record.zadig = "https://old.example.com:443".to_owned();
+    }
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"record the object as adopted");
+}
+
+#[test]
+fn deletion_removes_what_was_created_and_leaves_what_was_adopted() {
+    let created = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({}));
+    let adopted = observed()
+        .owned_as(OwnershipState::Adopted)
+        .holding(&json!({}));
+    let foreign = observed().holding(&json!({}));
+    assert_snapshot!(planned_deletion(None, &created), @"delete the object");
+    assert_snapshot!(planned_deletion(Some(ConfigDeletion::Orphan), &created), @"in sync");
+    assert_snapshot!(planned_deletion(None, &adopted), @"in sync");
+    assert_snapshot!(planned_deletion(Some(ConfigDeletion::Delete), &adopted), @"delete the object");
+    assert_snapshot!(planned_deletion(Some(ConfigDeletion::Delete), &foreign), @"in sync");
+}
+
+#[test]
+fn deletion_waits_until_the_object_is_gone_and_ends_with_its_environment() {
+    let mut sent = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({}));
+    sent.memory.delete_sent = Some(ago(1));
+    assert_snapshot!(planned_deletion(None, &sent), @"wait Deleting the object is being deleted");
+    sent.live = Existence::Absent;
+    assert_snapshot!(planned_deletion(None, &sent), @"in sync");
+    let mut alone = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({}));
+    alone.environment = Home::NotReady {
+        why: "the environment is gone".to_owned(),
+        carried: None,
+    };
+    assert_snapshot!(planned_deletion(None, &alone), @"in sync");
+}
+
+#[test]
+fn deletion_waits_for_a_busy_environment_but_not_for_a_stuck_one() {
+    let mut busy = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({}))
+        .zadig_says(EnvStatus::Updating);
+    assert_snapshot!(planned_deletion(None, &busy), @"delete the object");
+    if let Home::Present(home) = &mut busy.environment {
+        home.since = ago(10);
+    }
+    assert_snapshot!(planned_deletion(None, &busy), @"wait Updating Zadig reports the environment as updating");
+}
+
+mod comparison {
+    use super::super::compare::differences;
+    use super::*;
+
+    fn pvc(spec: &Value) -> Value {
+        json!({"spec": spec})
+    }
+
+    #[test]
+    fn labels_and_annotations_are_compared_as_far_as_declared() {
+        let declared = json!({"metadata": {"labels": {"team": "a"}}});
+        let live =
+            |team: &str| json!({"metadata": {"labels": {"team": team, "s-product": "shop"}}});
+        assert!(differences(ConfigType::ConfigMap, &declared, &live("a")).is_empty());
+        assert_eq!(
+            differences(ConfigType::ConfigMap, &declared, &live("b")),
+            ["metadata.labels.team"]
+        );
+    }
+
+    #[test]
+    fn a_secret_differs_in_type_and_in_each_key() {
+        let declared = json!({"data": {"a": "eA==", "b": "eQ=="}});
+        let live = json!({"type": "kubernetes.io/tls", "data": {"a": "eA==", "c": "eQ=="}});
+        assert_eq!(
+            differences(ConfigType::Secret, &declared, &live),
+            ["type", "data[b]", "data[c]"]
+        );
+        let equal = json!({"type": "Opaque", "data": {"b": "eQ==", "a": "eA=="}});
+        assert!(differences(ConfigType::Secret, &declared, &equal).is_empty());
+    }
+
+    #[test]
+    fn what_the_cluster_fills_in_is_left_alone() {
+        let declared = pvc(&json!({
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}},
+        }));
+        let live = pvc(&json!({
+            "accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": "standard", "volumeMode": "Filesystem", "volumeName": "pvc-1",
+        }));
+        assert!(differences(ConfigType::Pvc, &declared, &live).is_empty());
+        let grown = pvc(&json!({"resources": {"requests": {"storage": "2Gi"}}}));
+        assert_eq!(
+            differences(ConfigType::Pvc, &grown, &live),
+            ["spec.resources.requests.storage"]
+        );
+    }
+
+    #[test]
+    fn rules_of_an_ingress_are_as_many_as_declared() {
+        let ingress = |hosts: &[&str]| {
+            let rules: Vec<Value> = hosts.iter().map(|host| json!({"host": host})).collect();
+            json!({"spec": {"rules": rules}})
+        };
+        assert_eq!(
+            differences(ConfigType::Ingress, &ingress(&["a"]), &ingress(&["a", "b"])),
+            ["spec.rules"]
+        );
+        assert_eq!(
+            differences(
+                ConfigType::Ingress,
+                &ingress(&["a", "c"]),
+                &ingress(&["a", "b"])
+            ),
+            ["spec.rules[1].host"]
+        );
+    }
+
+    #[test]
+    fn an_empty_and_a_missing_map_are_the_same() {
+        let declared = json!({"data": {}});
+        assert!(differences(ConfigType::ConfigMap, &declared, &json!({})).is_empty());
+    }
+}
