@@ -18,6 +18,7 @@ mod admin;
 mod auth;
 mod clock;
 mod fault;
+mod helm;
 mod journal;
 mod kube;
 mod options;

@@ -115,6 +115,8 @@ pub struct Pace {
     pub helm_create: Duration,
     /// From the answer of a Helm add to the end of its upgrade.
     pub helm_upgrade: Duration,
+    /// From the answer of a Helm add whose values cannot be read to `failed`.
+    pub helm_refused: Duration,
     /// From the answer of a deletion to the removal of Helm releases.
     pub helm_uninstall: Duration,
     /// How long a deleted configuration object is still listed (Z§4.14).
@@ -142,7 +144,8 @@ impl Default for Pace {
             pod_ready: Duration::from_millis(300),
             helm_create: Duration::from_millis(20),
             helm_upgrade: Duration::from_millis(800),
-            helm_uninstall: Duration::from_millis(250),
+            helm_refused: Duration::from_millis(10),
+            helm_uninstall: Duration::from_millis(40),
             config_deletion: Duration::from_millis(105),
             lock_retry: Duration::from_millis(500),
             kube_requests_per_second: Some(5.0),
@@ -175,6 +178,7 @@ impl Pace {
             pod_ready: real.pod_ready.mul_f64(factor),
             helm_create: real.helm_create.mul_f64(factor),
             helm_upgrade: real.helm_upgrade.mul_f64(factor),
+            helm_refused: real.helm_refused.mul_f64(factor),
             helm_uninstall: real.helm_uninstall.mul_f64(factor),
             config_deletion: real.config_deletion.mul_f64(factor),
             lock_retry: real.lock_retry.mul_f64(factor),

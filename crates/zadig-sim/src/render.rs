@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::helm::image::ChartImage;
 use crate::kube::{entry, quantity, template_of, template_of_mut};
 use crate::variables::{EnumCheck, Variable, values};
 use crate::{template, yaml};
@@ -85,6 +86,8 @@ pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) init: bool,
     pub(crate) image: String,
+    /// For a container of a Helm service, where its image comes from.
+    pub(crate) chart: Option<ChartImage>,
 }
 
 /// The containers of the workloads among the objects, in their order.
@@ -97,7 +100,12 @@ pub(crate) fn containers(objects: &[Value]) -> Vec<Container> {
                 let name = container["name"].as_str().unwrap_or("").to_owned();
                 if found.iter().all(|known| known.name != name) {
                     let image = container["image"].as_str().unwrap_or("").to_owned();
-                    found.push(Container { name, init, image });
+                    found.push(Container {
+                        name,
+                        init,
+                        image,
+                        chart: None,
+                    });
                 }
             }
         }

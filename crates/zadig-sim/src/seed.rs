@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::options::{Level, Licence};
+use crate::yaml;
 
 /// Why a seed could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +47,11 @@ pub struct Seed {
 /// The files of a Helm chart that matter here.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ChartFiles {
-    pub(crate) chart: String,
-    pub(crate) values: String,
-    /// Name within `templates/`, text.
+    /// `Chart.yaml`.
+    pub(crate) metadata: Value,
+    /// `values.yaml`; an empty map if there is none.
+    pub(crate) values: Value,
+    /// Path within `templates/`, text.
     pub(crate) templates: Vec<(String, String)>,
 }
 
@@ -101,25 +104,49 @@ fn read(path: &Path) -> Result<String, SeedError> {
 }
 
 fn read_chart(folder: &Path) -> Result<ChartFiles, SeedError> {
+    let values = folder.join("values.yaml");
+    let values = if values.exists() {
+        read_yaml(&values)?
+    } else {
+        Value::Null
+    };
     let mut files = ChartFiles {
-        chart: read(&folder.join("Chart.yaml"))?,
-        values: read(&folder.join("values.yaml"))?,
+        metadata: read_yaml(&folder.join("Chart.yaml"))?,
+        values: if values.is_null() { json!({}) } else { values },
         templates: Vec::new(),
     };
-    let templates = folder.join("templates");
-    let entries = fs::read_dir(&templates).map_err(|source| SeedError::Read {
-        path: templates.clone(),
+    read_templates(&folder.join("templates"), "", &mut files.templates)?;
+    files.templates.sort();
+    Ok(files)
+}
+
+/// The files of a folder and of those in it, each with its path below the first one.
+fn read_templates(
+    folder: &Path,
+    below: &str,
+    found: &mut Vec<(String, String)>,
+) -> Result<(), SeedError> {
+    let entries = fs::read_dir(folder).map_err(|source| SeedError::Read {
+        path: folder.to_path_buf(),
         source,
     })?;
     for entry in entries.flatten() {
         let path = entry.path();
-        if path.is_file() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            files.templates.push((name, read(&path)?));
+        let name = format!("{below}{}", entry.file_name().to_string_lossy());
+        if path.is_dir() {
+            read_templates(&path, &format!("{name}/"), found)?;
+        } else {
+            found.push((name, read(&path)?));
         }
     }
-    files.templates.sort();
-    Ok(files)
+    Ok(())
+}
+
+fn read_yaml(path: &Path) -> Result<Value, SeedError> {
+    yaml::document(&read(path)?).map_err(|reason| SeedError::Parse {
+        path: path.to_path_buf(),
+        reason,
+    })
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]

@@ -216,7 +216,7 @@ fn encode_string_data(manifest: &mut Value) {
 }
 
 /// Kubernetes' own groups, whose lists merge by name.
-fn is_native(api_version: &str) -> bool {
+pub(crate) fn is_native(api_version: &str) -> bool {
     api_version
         .split_once('/')
         .is_none_or(|(group, _)| !group.contains('.') || group.ends_with(".k8s.io"))

@@ -19,6 +19,12 @@ pub(crate) fn two_way(live: &mut Value, old: &Value, new: &Value, strategic: boo
     }
 }
 
+/// Changes `live` as Helm does: all that `new` says is set, what only `old` said goes, and what neither says is left alone.
+pub(crate) fn three_way(live: &mut Value, old: &Value, new: &Value, strategic: bool) {
+    two_way(live, old, new, strategic);
+    two_way(live, &Value::Null, new, strategic);
+}
+
 fn merge_map(
     live: &mut Map<String, Value>,
     old: &Map<String, Value>,
@@ -149,6 +155,24 @@ mod tests {
         assert_eq!(
             merged(live, &old, &new),
             json!({ "spec": { "replicas": 5, "image": "b", "foreign": 1 } })
+        );
+    }
+
+    #[test]
+    fn a_three_way_merge_puts_back_what_the_text_says_and_leaves_the_rest() {
+        let old = json!({ "replicas": 2, "gone": 1, "list": [{ "name": "a", "v": 1 }] });
+        let new = json!({ "replicas": 2, "containers": [{ "name": "a", "image": "b" }] });
+        let mut live = json!({
+            "replicas": 5, "gone": 9, "foreign": 1,
+            "containers": [{ "name": "own", "image": "x" }, { "name": "a", "image": "foreign", "args": ["y"] }],
+        });
+        three_way(&mut live, &old, &new, true);
+        assert_eq!(
+            live,
+            json!({
+                "replicas": 2, "foreign": 1,
+                "containers": [{ "name": "own", "image": "x" }, { "name": "a", "image": "b", "args": ["y"] }],
+            })
         );
     }
 

@@ -10,6 +10,7 @@ use crate::request::Request;
 use crate::scope::{Permission, Scope, allowed};
 use crate::variables::{Bound, EnumCheck};
 use crate::world::environment::Environment;
+use crate::world::helm::Source;
 use crate::world::share::Share;
 use crate::world::{NoGround, Project, World, global};
 
@@ -30,9 +31,9 @@ struct Args {
     sub_env: Option<SentSub>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct SentSub {
+pub(super) struct SentSub {
     enable: bool,
     base_env: String,
 }
@@ -107,22 +108,47 @@ fn project_of(world: &World, key: &str) -> Result<Project, Fail> {
     Ok(project.clone())
 }
 
+/// What an environment is called and where it is to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Site<'a> {
+    pub(super) project: &'a str,
+    pub(super) env: &'a str,
+    pub(super) cluster_id: &'a str,
+    pub(super) namespace: &'a str,
+    pub(super) registry_id: &'a str,
+    pub(super) sub_env: Option<&'a SentSub>,
+}
+
+impl Args {
+    fn site(&self) -> Site<'_> {
+        Site {
+            project: &self.project_key,
+            env: &self.env_key,
+            cluster_id: &self.cluster_id,
+            namespace: &self.namespace,
+            registry_id: &self.registry_id,
+            sub_env: self.sub_env.as_ref(),
+        }
+    }
+}
+
 /// An environment as its create call begins it, without anything in it.
-fn begun(world: &mut World, request: &Request, args: &Args) -> Environment {
+pub(super) fn begun(world: &mut World, request: &Request, site: Site<'_>) -> Environment {
     Environment {
         life: world.life(),
-        project: args.project_key.clone(),
-        key: args.env_key.clone(),
+        project: site.project.to_owned(),
+        key: site.env.to_owned(),
         scope: request.scope,
-        share: match &args.sub_env {
+        source: Source::Yaml,
+        share: match site.sub_env {
             Some(sub) if sub.enable => Share::Of(sub.base_env.clone()),
             _ => Share::Alone,
         },
         alias: String::new(),
-        cluster_id: args.cluster_id.clone(),
-        cluster_name: world.cluster_name(&args.cluster_id),
-        namespace: args.namespace.clone(),
-        registry_id: args.registry_id.clone(),
+        cluster_id: site.cluster_id.to_owned(),
+        cluster_name: world.cluster_name(site.cluster_id),
+        namespace: site.namespace.to_owned(),
+        registry_id: site.registry_id.to_owned(),
         status: "creating".to_owned(),
         update_by: request.user.name.clone(),
         update_time: world.now().as_second(),
@@ -132,22 +158,25 @@ fn begun(world: &mut World, request: &Request, args: &Args) -> Environment {
     }
 }
 
-/// Namespaces that a production environment may not have.
-const FORBIDDEN: [&str; 3] = ["kube-node-lease", "kube-public", "kube-system"];
+/// Refuses the namespaces that a production environment may not have.
+pub(super) fn check_namespace(scope: Scope, namespace: &str) -> Result<(), Fail> {
+    const FORBIDDEN: [&str; 3] = ["kube-node-lease", "kube-public", "kube-system"];
+    if scope == Scope::Test || !FORBIDDEN.contains(&namespace) {
+        return Ok(());
+    }
+    Err(Fail::bad_request(format!(
+        "namespace {namespace} is invalid, production environment namespace cannot be set to these three namespaces: {}",
+        FORBIDDEN.join(", ")
+    )))
+}
 
 /// Services, global variables and configuration objects of the body are ignored (Z§4.7).
 pub(crate) fn create_production(world: &mut World, request: &Request) -> Outcome {
     let args = admitted(request)?;
     world.licensed(false)?;
     project_of(world, &args.project_key)?;
-    if FORBIDDEN.contains(&args.namespace.as_str()) {
-        return Err(Fail::bad_request(format!(
-            "namespace {} is invalid, production environment namespace cannot be set to these three namespaces: {}",
-            args.namespace,
-            FORBIDDEN.join(", ")
-        )));
-    }
-    let mut environment = begun(world, request, &args);
+    check_namespace(Scope::Production, &args.namespace)?;
+    let mut environment = begun(world, request, args.site());
     environment.alias = args.env_name;
     place(world, environment, &[])
 }
@@ -155,7 +184,7 @@ pub(crate) fn create_production(world: &mut World, request: &Request) -> Outcome
 pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
     let mut args = admitted(request)?;
     let project = project_of(world, &args.project_key)?;
-    let mut environment = begun(world, request, &args);
+    let mut environment = begun(world, request, args.site());
     for sent in args.global_variables.take().unwrap_or_default() {
         let declared = project
             .globals
@@ -218,7 +247,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
 }
 
 /// Gives an environment its place in a cluster, with its configuration objects, and begins to create it.
-fn place(world: &mut World, environment: Environment, configs: &[String]) -> Outcome {
+pub(super) fn place(world: &mut World, environment: Environment, configs: &[String]) -> Outcome {
     // One key for test and production environments (Z§4.6).
     if world
         .environment(&environment.project, &environment.key)

@@ -3,11 +3,14 @@
 use serde::Deserialize;
 
 use super::scale::refresh_applied;
+use crate::helm::release;
 use crate::render;
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope};
 use crate::world::World;
+use crate::world::environment::Environment;
+use crate::world::helm::Source;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -71,6 +74,19 @@ fn image(world: &mut World, request: &Request, kind: &str, args: &Args) -> Outco
         ));
     }
     let env = (environment.project.clone(), environment.key.clone());
+    if environment.source == Source::Helm {
+        let service = helm_service(world, environment, kind, &args.name)
+            .map_err(|error| Fail::code(6082, error))?;
+        world
+            .upgrade_image(&env, &service, &args.image, &request.user.name)
+            .map_err(|error| {
+                Fail::code(
+                    6082,
+                    format!("failed to upgrade helm release, err: {error}"),
+                )
+            })?;
+        return Ok(Reply::success().after(world.pace().other_answer));
+    }
     let (cluster, namespace) = (
         environment.cluster_id.clone(),
         environment.namespace.clone(),
@@ -122,4 +138,25 @@ fn image(world: &mut World, request: &Request, kind: &str, args: &Args) -> Outco
     }
     world.touch(&env, &request.user.name);
     Ok(Reply::success().after(world.pace().other_answer))
+}
+
+/// The service whose release a workload belongs to; the body's own is not read (Z§10).
+fn helm_service(
+    world: &World,
+    environment: &Environment,
+    kind: &str,
+    name: &str,
+) -> Result<String, String> {
+    let live = world
+        .clusters
+        .get(&environment.cluster_id)
+        .and_then(|kube| kube.object(&environment.namespace, kind, name))
+        .ok_or_else(|| format!("failed to find resource {name}, type {kind}"))?;
+    let owner = release::owner(&live.manifest);
+    environment
+        .services
+        .iter()
+        .find(|service| owner.is_some() && environment.release(service).as_deref() == owner)
+        .map(|service| service.name.clone())
+        .ok_or_else(|| format!("failed to get annotation from resource {name}, type {kind}"))
 }

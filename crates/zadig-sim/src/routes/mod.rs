@@ -5,6 +5,7 @@
 mod configs;
 pub(crate) mod create;
 mod delete;
+mod helm;
 mod image;
 mod logs;
 mod neighbours;
@@ -219,6 +220,19 @@ pub(crate) static ROUTES: &[Route] = &[
         "production.service.yaml",
         observe::yaml,
     ),
+    read(
+        "GET",
+        "/openapi/environments/service/values",
+        "service.values",
+        helm::values,
+    ),
+    read(
+        "GET",
+        "/openapi/environments/production/service/values",
+        "production.service.values",
+        helm::values,
+    )
+    .production(),
     write(
         "POST",
         "/openapi/environments",
@@ -433,6 +447,18 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/kube/events",
         "events.list",
         observe::events,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/helm",
+        "helm.environment.create",
+        helm::create,
+    ),
+    write(
+        "POST",
+        "/openapi/environments/helm/{any}/services",
+        "helm.service.add",
+        helm::add,
     ),
     read(
         "GET",

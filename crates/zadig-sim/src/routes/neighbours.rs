@@ -203,6 +203,7 @@ pub(crate) fn create_template(world: &mut World, request: &Request) -> Outcome {
     let revision = Revision {
         text: raw.yaml,
         variables: raw.variable_yaml.unwrap_or_default(),
+        chart: None,
     };
     templates.insert(
         raw.service_name,

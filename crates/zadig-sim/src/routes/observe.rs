@@ -2,12 +2,15 @@
 
 use serde_json::{Value, json};
 
-use crate::render::{self, image_name};
+use crate::kube::apply::plural;
+use crate::options::Level;
+use crate::render::{self, Container, image_name};
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope};
 use crate::variables::EnumCheck;
 use crate::world::World;
+use crate::world::helm::Source;
 
 pub(crate) fn list(world: &mut World, request: &Request) -> Outcome {
     let project = request.required("projectKey", "projectKey is empty")?;
@@ -106,18 +109,7 @@ pub(crate) fn detail(world: &mut World, request: &Request) -> Outcome {
         .services
         .iter()
         .map(|service| {
-            let containers: Vec<Value> = service
-                .containers
-                .iter()
-                .map(|container| {
-                    json!({
-                        "name": container.name,
-                        "type": if container.init { "init" } else { "" },
-                        "image": container.image,
-                        "image_name": image_name(&container.image),
-                    })
-                })
-                .collect();
+            let containers: Vec<Value> = service.containers.iter().map(container_shown).collect();
             // Template values, not the environment's (Z§4.2).
             let newest = templates
                 .and_then(|project| {
@@ -133,7 +125,7 @@ pub(crate) fn detail(world: &mut World, request: &Request) -> Outcome {
                 "containers": containers,
                 "variable_kvs": newest.variables,
                 "status": world.service_status(environment, service),
-                "type": "k8s",
+                "type": if service.revision.chart.is_some() { "helm" } else { "k8s" },
             })
         })
         .collect();
@@ -155,6 +147,21 @@ pub(crate) fn detail(world: &mut World, request: &Request) -> Outcome {
     Ok(Reply::json(&detail))
 }
 
+/// A container as Zadig records it; one of a chart with the paths of its image (Z§4.2).
+fn container_shown(container: &Container) -> Value {
+    let mut shown = json!({
+        "name": container.name,
+        "type": if container.init { "init" } else { "" },
+        "image": container.image,
+        "image_name": image_name(&container.image),
+    });
+    if let Some(chart) = &container.chart {
+        shown["image_name"] = json!(chart.name);
+        shown["image_path"] = json!(chart.path);
+    }
+    shown
+}
+
 pub(crate) fn service(world: &mut World, request: &Request) -> Outcome {
     let project = request.query("projectKey");
     let env = request.param(0);
@@ -166,7 +173,34 @@ pub(crate) fn service(world: &mut World, request: &Request) -> Outcome {
     let environment = world
         .environment_in(request.scope, project, env)
         .ok_or_else(|| Fail::code(6083, NO_DOCUMENTS))?;
-    Ok(Reply::json(&world.live(environment, request.param(1))))
+    let name = request.param(1);
+    if environment.source == Source::Yaml {
+        return Ok(Reply::json(&world.live(environment, name)));
+    }
+    // In a Helm environment it is a workload's name, and its kind has to be said (Z§4.3).
+    let kind = request.query("workLoadType");
+    let known = match kind {
+        "Deployment" | "StatefulSet" | "CronJob" => true,
+        "Job" => world.level >= Level::V50,
+        _ => false,
+    };
+    if !known {
+        let text = format!("service {name} not found, unknow type");
+        return Err(Fail::code(6083, text));
+    }
+    let shown = world
+        .live_workload(environment, kind, name)
+        .ok_or_else(|| {
+            let kind = kind.to_lowercase();
+            let resource = plural(&kind);
+            Fail::code(
+                6083,
+                format!(
+                    "service {name} not found for {kind}, err: {resource} \"{name}\" not found"
+                ),
+            )
+        })?;
+    Ok(Reply::json(&shown))
 }
 
 pub(crate) fn yaml(world: &mut World, request: &Request) -> Outcome {

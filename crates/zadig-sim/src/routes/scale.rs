@@ -8,8 +8,9 @@ use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope};
 use crate::variables::EnumCheck;
-use crate::world::World;
 use crate::world::environment::kind_and_name;
+use crate::world::helm::Source;
+use crate::world::{Key, World};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -61,6 +62,9 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
         .ok_or_else(|| Fail::code(6081, NO_DOCUMENTS))?;
     if environment.status == "sleeping" {
         return Err(Fail::code(6081, "environment is sleeping"));
+    }
+    if world.is_helm_project(&args.project_key) {
+        return scale_directly(world, &env, &args);
     }
     let service = environment
         .service(&args.service_name)
@@ -157,6 +161,25 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
     Ok(Reply::success().after(world.pace().other_answer))
 }
 
+/// In a Helm project the workload is scaled whatever service it is of, and nothing is recorded (Z§4.15).
+fn scale_directly(world: &mut World, env: &Key, args: &Args) -> Outcome {
+    let Some(environment) = world.environments.get(env) else {
+        return Err(Fail::code(6081, NO_DOCUMENTS));
+    };
+    let (cluster, namespace) = (
+        environment.cluster_id.clone(),
+        environment.namespace.clone(),
+    );
+    let (kind, name) = (&args.workload_type, &args.workload_name);
+    world
+        .in_cluster(&cluster, |kube, cx| {
+            kube.scale(cx, &namespace, kind, name, args.target_replicas)
+        })
+        .unwrap_or_else(|| Err("cluster not found".to_owned()))
+        .map_err(Fail::wrapped)?;
+    Ok(Reply::success().after(world.pace().other_answer))
+}
+
 /// What Zadig believes to have applied follows a call that changed the cluster directly.
 pub(super) fn refresh_applied(
     environment: &mut crate::world::environment::Environment,
@@ -209,6 +232,18 @@ pub(crate) fn restart(world: &mut World, request: &Request) -> Outcome {
         environment.cluster_id.clone(),
         environment.namespace.clone(),
     );
+    if environment.source == Source::Helm {
+        // The name is a Deployment's, or else a StatefulSet's.
+        world.in_cluster(&cluster, |kube, cx| {
+            let kind = ["Deployment", "StatefulSet"]
+                .into_iter()
+                .find(|kind| kube.object(&namespace, kind, service).is_some());
+            if let Some(kind) = kind {
+                kube.delete_pods(cx, &namespace, kind, service, |_| true);
+            }
+        });
+        return Ok(Reply::success().after(world.pace().other_answer));
+    }
     // Only the first workload counts, and before 5.0 only a Deployment does anything (Z§4.16).
     let first = environment.service(service).and_then(|service| {
         service

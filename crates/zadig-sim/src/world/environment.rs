@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::helm::Source;
 use super::sleep::Asleep;
 use super::{Event, Key, Revision, Service, World};
 use crate::clock::later;
+use crate::helm::Overrides;
 use crate::kube::{validate, workload};
 use crate::render::{self, Container, Input, Place, id_of};
 use crate::reply::Fail;
@@ -25,6 +27,7 @@ pub(crate) struct Environment {
     pub(crate) project: String,
     pub(crate) key: String,
     pub(crate) scope: Scope,
+    pub(crate) source: Source,
     pub(crate) share: Share,
     /// The display name; empty is none.
     pub(crate) alias: String,
@@ -56,6 +59,24 @@ pub(crate) struct Deployed {
     pub(crate) containers: Vec<Container>,
     /// What was last applied.
     pub(crate) applied: Vec<Value>,
+    /// What a chart is deployed with.
+    pub(crate) overrides: Overrides,
+}
+
+impl Deployed {
+    /// A service of this template revision, as it is before anything is set or applied.
+    pub(crate) fn of(name: &str, revision: Revision) -> Self {
+        Self {
+            name: name.to_owned(),
+            revision,
+            variables: Vec::new(),
+            images: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            containers: Vec::new(),
+            applied: Vec::new(),
+            overrides: Overrides::default(),
+        }
+    }
 }
 
 impl Environment {
@@ -213,13 +234,9 @@ impl World {
             variables.extend(unknown.cloned());
         }
         Some(Deployed {
-            name: name.to_owned(),
-            revision,
             variables,
             images,
-            replicas: BTreeMap::new(),
-            containers: Vec::new(),
-            applied: Vec::new(),
+            ..Deployed::of(name, revision)
         })
     }
 
@@ -287,10 +304,20 @@ impl World {
     /// Stores a new environment and begins the work behind its creation (Z§4.6).
     pub(crate) fn begin_create(&mut self, environment: Environment) {
         let env = (environment.project.clone(), environment.key.clone());
-        let life = environment.life;
+        let (life, source) = (environment.life, environment.source);
         self.environments.insert(env.clone(), environment);
-        let after = self.answer_time(self.pace().create_answer) + self.pace().create_background;
-        self.plan(after, Event::Create { env, life });
+        let after = self.answer_time(self.pace().create_answer);
+        if source == Source::Helm && self.is_helm_project(&env.0) {
+            // There is nothing to be applied (Z§4.21).
+            let until = later(self.now(), self.start_timeout);
+            self.plan(
+                after + self.pace().helm_create,
+                Event::CreateLook { env, life, until },
+            );
+        } else {
+            let after = after + self.pace().create_background;
+            self.plan(after, Event::Create { env, life });
+        }
         self.changes += 1;
     }
 
@@ -333,6 +360,7 @@ impl World {
         let Some(environment) = self.environments.get(env).filter(|e| e.life == life) else {
             return;
         };
+        let source = environment.source;
         let ready = self
             .clusters
             .get(&environment.cluster_id)
@@ -349,7 +377,8 @@ impl World {
                                 .is_some_and(|object| workload::is_ready(object, at))
                     })
             });
-        if ready && !self.route(env) {
+        // A creation of Helm never fails (Z§4.21).
+        if ready && !self.route(env) && source == Source::Yaml {
             if let Some(environment) = self.environments.get_mut(env) {
                 "failed".clone_into(&mut environment.status);
             }
@@ -427,10 +456,17 @@ impl World {
         let Some(environment) = self.environments.remove(env) else {
             return;
         };
+        let releases = environment.installed(|_| true);
         if let Share::Of(base) = environment.share {
             self.unroute(&(env.0.clone(), base), &env.1);
         }
         let (cluster, namespace) = (environment.cluster_id, environment.namespace);
+        let mut after = self.pace().namespace_deletion;
+        if environment.source == Source::Helm {
+            // Releases are uninstalled from the copy in memory, so unlike objects of YAML they do go (Z§4.9).
+            self.plan_uninstall(&cluster, &namespace, releases);
+            after = self.pace().helm_uninstall * 2;
+        }
         let shared = self
             .environments
             .values()
@@ -446,7 +482,6 @@ impl World {
                     .is_some_and(|by| by == "koderover")
             });
         if ours && !shared {
-            let after = self.pace().namespace_deletion;
             self.plan_always(after, Event::Terminate { cluster, namespace });
         }
     }
@@ -486,6 +521,7 @@ impl World {
             .flat_map(|service| environment.objects(service))
             .map(|object| kind_and_name(&object))
             .collect();
+        let releases = environment.installed(|service| names.contains(&service.name));
         environment
             .services
             .retain(|service| !names.contains(&service.name));
@@ -502,6 +538,7 @@ impl World {
         if keep {
             return 0;
         }
+        self.plan_uninstall(&cluster, &namespace, releases);
         let after = self.pace().object_removal / 2;
         objects
             .iter()

@@ -6,6 +6,7 @@
 pub(crate) mod configs;
 mod crowd;
 pub(crate) mod environment;
+pub(crate) mod helm;
 mod kubectl;
 mod namespace;
 mod removal;
@@ -26,6 +27,8 @@ use serde_json::Value;
 use crate::auth::User;
 use crate::clock::{Queue, later};
 use crate::fault::Faults;
+use crate::helm::chart::Chart;
+use crate::helm::release;
 use crate::journal::Journal;
 use crate::kube::{Cluster, Cx};
 use crate::options::{ClockMode, Level, Licence, Options, Pace};
@@ -35,6 +38,7 @@ use crate::variables::{Global, Variable};
 use crate::world::configs::ConfigRecords;
 use crate::world::crowd::{Bucket, Locks};
 use crate::world::environment::Environment;
+use crate::world::helm::Rollout;
 use crate::world::update::Update;
 
 pub(crate) use namespace::NoGround;
@@ -93,6 +97,8 @@ pub(crate) struct Service {
 pub(crate) struct Revision {
     pub(crate) text: String,
     pub(crate) variables: Vec<Variable>,
+    /// For a service of a Helm project, in place of a text.
+    pub(crate) chart: Option<Arc<Chart>>,
 }
 
 /// Work that goes on after an answer.
@@ -112,6 +118,25 @@ pub(crate) enum Event {
     Update { env: Key, life: u64, update: Update },
     /// An update is over.
     Updated { env: Key, life: u64, by: String },
+    /// Deploy the releases of a Helm add.
+    Rollout {
+        env: Key,
+        life: u64,
+        rollout: Rollout,
+    },
+    /// A Helm add is over.
+    RolledOut {
+        env: Key,
+        life: u64,
+        rollout: Rollout,
+        failed: bool,
+    },
+    /// Uninstall releases.
+    Uninstall {
+        cluster: String,
+        namespace: String,
+        releases: Vec<String>,
+    },
     /// Take the record of a deleted environment away.
     Delete {
         env: Key,
@@ -416,6 +441,24 @@ impl World {
             }
             Event::Update { env, life, update } => self.apply_update(&env, life, update),
             Event::Updated { env, life, by } => self.end_update(&env, life, &by),
+            Event::Rollout { env, life, rollout } => self.roll_out(&env, life, rollout),
+            Event::RolledOut {
+                env,
+                life,
+                rollout,
+                failed,
+            } => self.end_rollout(&env, life, rollout, failed),
+            Event::Uninstall {
+                cluster,
+                namespace,
+                releases,
+            } => {
+                self.in_cluster(&cluster, |kube, _| {
+                    for name in &releases {
+                        release::uninstall(kube, &namespace, name);
+                    }
+                });
+            }
             Event::Delete {
                 env,
                 life,
@@ -483,10 +526,17 @@ impl World {
 }
 
 fn template(seed: &Seed, service: &ServiceSeed) -> Option<Service> {
-    let text = seed.texts.get(service.yaml.as_ref()?)?.clone();
-    let variables = service.variables.iter().filter_map(variable).collect();
+    let text = service.yaml.as_ref().and_then(|it| seed.texts.get(it));
+    let chart = service.chart.as_ref().and_then(|it| seed.charts.get(it));
+    if text.is_none() && chart.is_none() {
+        return None;
+    }
     Some(Service {
-        revisions: vec![Revision { text, variables }],
+        revisions: vec![Revision {
+            text: text.cloned().unwrap_or_default(),
+            variables: service.variables.iter().filter_map(variable).collect(),
+            chart: chart.map(|files| Arc::new(Chart::new(files, service))),
+        }],
     })
 }
 

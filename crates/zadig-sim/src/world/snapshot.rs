@@ -41,6 +41,7 @@ impl World {
                     "images": service.images,
                     "replicas": service.replicas,
                     "variables": service.variables,
+                    "deploy_strategy": service.overrides.strategy,
                 })
             })
             .collect();

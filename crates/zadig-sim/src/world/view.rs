@@ -6,6 +6,7 @@ use super::World;
 use super::environment::{Deployed, Environment, kind_and_name};
 use crate::kube::workload::ready_count;
 use crate::kube::{Object, address_text, age, template_of};
+use crate::options::Level;
 use crate::render::image_name;
 use crate::scope::Scope;
 use crate::variables::Global;
@@ -35,6 +36,9 @@ impl World {
         environment: &Environment,
         service: &Deployed,
     ) -> &'static str {
+        if self.is_helm_project(&environment.project) {
+            return "";
+        }
         let Some(kube) = self.clusters.get(&environment.cluster_id) else {
             return "unknown";
         };
@@ -73,20 +77,51 @@ impl World {
 
     /// The live look at a service (Z§4.3).
     pub(crate) fn live(&self, environment: &Environment, name: &str) -> Value {
-        let (mut scales, mut jobs, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
-        let kube = self.clusters.get(&environment.cluster_id);
         let objects = environment
             .service(name)
             .map(|service| environment.objects(service))
             .unwrap_or_default();
-        for object in &objects {
+        self.shown(environment, name, &objects)
+    }
+
+    /// The live look at a workload, with the first Service that leads to its pods; `None` if there is no such workload.
+    pub(crate) fn live_workload(
+        &self,
+        environment: &Environment,
+        kind: &str,
+        name: &str,
+    ) -> Option<Value> {
+        let kube = self.clusters.get(&environment.cluster_id)?;
+        let workload = kube.object(&environment.namespace, kind, name)?;
+        let labels = &workload.template()["metadata"]["labels"];
+        let leads = |service: &Object| {
+            let selector = service.manifest["spec"]["selector"].as_object();
+            let mut pairs = selector.into_iter().flatten();
+            pairs.all(|(key, value)| labels.get(key) == Some(value))
+        };
+        let mut objects = vec![json!({ "kind": kind, "metadata": { "name": name } })];
+        let mut services = kube.of_kind(&environment.namespace, "Service");
+        if let Some((service, _)) = services.find(|(_, service)| leads(service))
+            && kind != "CronJob"
+        {
+            objects.push(json!({ "kind": "Service", "metadata": { "name": service } }));
+        }
+        Some(self.shown(environment, name, &objects))
+    }
+
+    /// What is live of the objects.
+    fn shown(&self, environment: &Environment, name: &str, objects: &[Value]) -> Value {
+        let (mut scales, mut jobs, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
+        let kube = self.clusters.get(&environment.cluster_id);
+        for object in objects {
             let (kind, name) = kind_and_name(object);
             let Some(live) = kube.and_then(|k| k.object(&environment.namespace, &kind, &name))
             else {
                 continue;
             };
             match kind.as_str() {
-                "Deployment" | "StatefulSet" | "CloneSet" => scales.push(json!({
+                "Job" | "DaemonSet" if self.level < Level::V50 => {}
+                "Deployment" | "StatefulSet" | "CloneSet" | "Job" | "DaemonSet" => scales.push(json!({
                     "name": name,
                     "type": kind,
                     "images": images(live),
