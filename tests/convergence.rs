@@ -74,6 +74,7 @@ proptest! {
     fn whatever_happens_the_declared_state_is_reached_and_the_way_out_ends(
         mut environment in environments(),
         existing in foreigns(0..4),
+        tells in any::<bool>(),
         events in interruptions(0..12),
         policy in prop::option::of(prop_oneof![
             Just(Deletion::Delete), Just(Deletion::Detach), Just(Deletion::Orphan),
@@ -83,6 +84,7 @@ proptest! {
             environment.creation = Creation::CreateOrAdopt;
         }
         let mut zadig = world(&existing);
+        zadig.tells = tells;
         let mut object = Object::new(environment);
         for event in &events {
             event.happen(&mut object, &mut zadig);

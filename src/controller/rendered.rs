@@ -1,14 +1,18 @@
 //! What can be told from a service's YAML: its workloads, and a text that is the same as long as nobody changes a variable.
 
-use std::collections::BTreeSet;
+mod values;
 
-use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+pub(super) use values::{Place, values};
 
 /// A service as Zadig renders it (Z§4.4), read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Rendered {
-    /// Workloads by kind and name.
-    pub workloads: BTreeSet<(String, String)>,
+    /// Workloads by kind and name, with their text where a change of it replaces all their pods.
+    pub workloads: BTreeMap<(String, String), Option<String>>,
     /// The documents in a fixed form, without images and replica counts: workflows and people change those all day.
     pub normal: Vec<String>,
 }
@@ -20,15 +24,22 @@ pub(super) fn read(yaml: &str) -> Option<Rendered> {
     if documents.is_empty() {
         return None;
     }
-    let mut workloads = BTreeSet::new();
+    let mut workloads = BTreeMap::new();
     let mut normal: Vec<String> = Vec::with_capacity(documents.len());
     for mut document in documents {
-        if let Some(workload) = workload(&document) {
-            workloads.insert(workload);
-            strip(&mut document);
+        let workload = workload(&document);
+        if workload.is_some() {
+            remove(&mut document, "/spec", "replicas");
+            each_container(&mut document, |container| {
+                container.remove("image");
+            });
         }
         // Maps of serde_json are sorted by key, so equal documents have equal texts.
-        normal.push(document.to_string());
+        let text = document.to_string();
+        if let Some(workload) = workload {
+            workloads.insert(workload, rolls(&document).then(|| text.clone()));
+        }
+        normal.push(text);
     }
     normal.sort();
     Some(Rendered { workloads, normal })
@@ -40,26 +51,7 @@ pub(super) fn read(yaml: &str) -> Option<Rendered> {
 /// or with a placeholder in a kind or a name, tells nothing.
 #[must_use]
 pub(super) fn template_workloads(template: &str) -> Option<BTreeSet<(String, String)>> {
-    const PLACEHOLDER: &str = "1";
-    let mut text = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some(start) = rest.find("{{") {
-        let end = start + rest[start..].find("}}")?;
-        let inner = rest[start + 2..end].trim_matches(|c: char| c == '-' || c.is_whitespace());
-        let plain = inner.strip_prefix('.').is_some_and(|key| {
-            !key.is_empty()
-                && key
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || c == '_' || c == '.')
-        });
-        if !plain {
-            return None;
-        }
-        text.push_str(&rest[..start]);
-        text.push_str(PLACEHOLDER);
-        rest = &rest[end + 2..];
-    }
-    text.push_str(rest);
+    let text = fill(template, |_| "1".to_owned())?;
     let workloads: BTreeSet<(String, String)> =
         documents(&text)?.iter().filter_map(workload).collect();
     // System variables such as `$EnvName$` in a name are filled in by Zadig.
@@ -67,6 +59,41 @@ pub(super) fn template_workloads(template: &str) -> Option<BTreeSet<(String, Str
         .iter()
         .all(|(_, name)| !name.contains('$'))
         .then_some(workloads)
+}
+
+/// A template with its plain placeholders, `{{.key}}`, filled; `None` when it has any other action.
+fn fill(template: &str, mut value: impl FnMut(&str) -> String) -> Option<String> {
+    let mut text = String::with_capacity(template.len());
+    let mut rest = template;
+    while let Some(start) = rest.find("{{") {
+        let end = start + rest[start..].find("}}")?;
+        let (before, inner) = (&rest[..start], &rest[start + 2..end]);
+        rest = &rest[end + 2..];
+        let (inner, trims_left) = match inner.strip_prefix("- ") {
+            Some(inner) => (inner, true),
+            None => (inner, false),
+        };
+        let (inner, trims_right) = match inner.strip_suffix(" -") {
+            Some(inner) => (inner, true),
+            None => (inner, false),
+        };
+        let key = inner.trim().strip_prefix('.').filter(|key| {
+            !key.is_empty()
+                && key
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || c == '_' || c == '.')
+        })?;
+        text.push_str(before);
+        if trims_left {
+            text.truncate(text.trim_end().len());
+        }
+        text.push_str(&value(key));
+        if trims_right {
+            rest = rest.trim_start();
+        }
+    }
+    text.push_str(rest);
+    Some(text)
 }
 
 fn documents(yaml: &str) -> Option<Vec<Value>> {
@@ -80,35 +107,53 @@ fn documents(yaml: &str) -> Option<Vec<Value>> {
 }
 
 fn workload(document: &Value) -> Option<(String, String)> {
-    let kind = document.get("kind")?.as_str()?;
     let name = document.pointer("/metadata/name")?;
     let name = name
         .as_str()
         .map_or_else(|| name.to_string(), str::to_owned);
-    matches!(kind, "Deployment" | "StatefulSet" | "CronJob" | "CloneSet")
-        .then(|| (kind.to_owned(), name))
+    let kind = document.get("kind")?.as_str()?;
+    is_workload(document).then(|| (kind.to_owned(), name))
 }
 
-/// Takes images and replica counts out of a workload.
-fn strip(document: &mut Value) {
-    if let Some(spec) = document.pointer_mut("/spec").and_then(Value::as_object_mut) {
-        spec.remove("replicas");
+/// Whether Zadig shows images and replicas of it, and stores them beside the variables.
+fn is_workload(document: &Value) -> bool {
+    matches!(
+        document.get("kind").and_then(Value::as_str),
+        Some("Deployment" | "StatefulSet" | "CronJob" | "CloneSet")
+    )
+}
+
+/// Whether a change of the workload replaces all its pods by itself.
+fn rolls(workload: &Value) -> bool {
+    let at = |path| workload.pointer(path);
+    let held = at("/spec/paused").and_then(Value::as_bool) == Some(true)
+        || at("/spec/updateStrategy/type").and_then(Value::as_str) == Some("OnDelete")
+        || at("/spec/updateStrategy/rollingUpdate/partition")
+            .is_some_and(|partition| partition.as_u64() != Some(0));
+    let kind = workload.get("kind").and_then(Value::as_str);
+    matches!(kind, Some("Deployment" | "StatefulSet")) && !held
+}
+
+/// Takes a field out of the object at `path`.
+fn remove(document: &mut Value, path: &str, field: &str) {
+    if let Some(object) = document.pointer_mut(path).and_then(Value::as_object_mut) {
+        object.remove(field);
     }
+}
+
+fn each_container(document: &mut Value, mut change: impl FnMut(&mut Map<String, Value>)) {
     for base in [
         "/spec/template/spec",
         "/spec/jobTemplate/spec/template/spec",
     ] {
         for list in ["containers", "initContainers"] {
             let containers = document.pointer_mut(&format!("{base}/{list}"));
-            for container in containers
+            containers
                 .and_then(Value::as_array_mut)
                 .into_iter()
                 .flatten()
-            {
-                if let Some(container) = container.as_object_mut() {
-                    container.remove("image");
-                }
-            }
+                .filter_map(Value::as_object_mut)
+                .for_each(&mut change);
         }
     }
 }
@@ -122,15 +167,32 @@ mod tests {
     #[test]
     fn images_and_replicas_do_not_count_and_a_variable_does() {
         let before = read(API).unwrap();
-        assert_eq!(
-            before.workloads,
-            BTreeSet::from([("Deployment".to_owned(), "api".to_owned())])
-        );
+        let workloads: Vec<_> = before.workloads.keys().collect();
+        assert_eq!(workloads, [&("Deployment".to_owned(), "api".to_owned())]);
         let deployed = API
             .replace("r/api:1", "r/api:2")
             .replace("replicas: 2", "replicas: 5");
         assert_eq!(read(&deployed).unwrap(), before);
         assert_ne!(read(&API.replace("info", "debug")).unwrap(), before);
+    }
+
+    #[test]
+    fn a_change_rolls_out_by_itself_unless_the_workload_is_held() {
+        let rolls = |yaml: &str| {
+            let workloads = read(yaml).unwrap().workloads;
+            workloads.values().all(Option::is_some)
+        };
+        let api = API.split("---").next().unwrap();
+        assert!(rolls(api));
+        assert!(rolls(&api.replace("Deployment", "StatefulSet")));
+        assert!(!rolls(&api.replace("Deployment", "CronJob")));
+        for held in [
+            "paused: true",
+            "updateStrategy: {type: OnDelete}",
+            "updateStrategy: {rollingUpdate: {partition: 1}}",
+        ] {
+            assert!(!rolls(&api.replace("replicas: 2", held)), "{held}");
+        }
     }
 
     #[test]

@@ -228,6 +228,39 @@ fn an_environment_that_exists_is_taken_over_only_when_asked_and_left_when_the_ob
 }
 
 #[test]
+fn an_adopted_environment_whose_variables_are_as_declared_is_not_updated() {
+    scenario(async |world| {
+        let key = world.env_key("dev");
+        world.zadig.create(&key, &["web"]).await;
+        let mark = world.mark();
+        // The template's own values.
+        let mut env = world
+            .environment("dev")
+            .service("web")
+            .variable("web", "logLevel", "info")
+            .variable("web", "port", "8080")
+            .field("creation", "Adopt");
+        world.apply(&env).await;
+        ready(world, "dev").await;
+        if world.needs_sim().is_some() {
+            let writes = world.calls_since(mark);
+            assert!(writes.iter().all(|call| !call.mutating), "{writes:?}");
+        }
+        env = env.variable("web", "logLevel", "debug");
+        world.apply(&env).await;
+        world
+            .eventually("the changed value is sent", async || {
+                world.zadig.rendered(&key, "web").await.contains("debug")
+            })
+            .await;
+        ready(world, "dev").await;
+        world.delete::<ZadigEnvironment>("dev").await;
+        world.await_gone::<ZadigEnvironment>("dev").await;
+        world.zadig.delete(&key).await;
+    });
+}
+
+#[test]
 fn orphan_leaves_the_environment_and_detach_leaves_its_workloads() {
     scenario(async |world| {
         for (name, policy) in [("left", "Orphan"), ("detached", "Detach")] {

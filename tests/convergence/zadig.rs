@@ -14,6 +14,7 @@ use zadig_operator::plan::environment::{
     GlobalVariable, LiveWorkload, Moved, Observed, ObservedService, Present, Registry, Template,
     TemplateVariable, Variable, VariableValue,
 };
+use zadig_operator::plan::secret::SecretText;
 
 pub(crate) const URL: &str = "https://zadig.example.com";
 pub(crate) const NAMESPACE: &str = "shop-env-dev";
@@ -30,6 +31,8 @@ pub(crate) struct Zadig {
     pub(crate) env: Option<Env>,
     /// Lists in a row that did not show the environment, as far as somebody looked.
     pub(crate) missed: u32,
+    /// The templates are plain enough for the values to be told from what is rendered.
+    pub(crate) tells: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +86,7 @@ impl Zadig {
             revisions: SERVICES.map(|name| (name.to_owned(), 1)).into(),
             env: None,
             missed: 0,
+            tells: false,
         }
     }
 
@@ -253,7 +257,7 @@ impl Zadig {
             }
             Some(env) => {
                 self.missed = 0;
-                Existence::Present(Box::new(env.show(desired, &self.revisions)))
+                Existence::Present(Box::new(env.show(desired, self)))
             }
         };
         let workload = |name: &str| BTreeSet::from([("Deployment".to_owned(), name.to_owned())]);
@@ -346,7 +350,7 @@ impl Env {
         )
     }
 
-    fn show(&self, desired: &Desired, revisions: &BTreeMap<String, u32>) -> Present {
+    fn show(&self, desired: &Desired, zadig: &Zadig) -> Present {
         let looks = self.is_idle() || matches!(desired, Desired::Absent { .. });
         let detail = looks.then(|| Detail {
             registry_id: self.registry.clone(),
@@ -362,7 +366,7 @@ impl Env {
                     let live = declared
                         .is_some_and(|d| !d.containers.is_empty() || !d.workloads.is_empty());
                     let variables = declared.is_some_and(|d| !d.variables.is_empty());
-                    let shown = service.show(name, revisions[name], live, variables);
+                    let shown = service.show(name, zadig, live, variables);
                     (name.clone(), shown)
                 })
                 .collect(),
@@ -380,7 +384,7 @@ impl Env {
 }
 
 impl Running {
-    fn show(&self, name: &str, newest: u32, live: bool, variables: bool) -> ObservedService {
+    fn show(&self, name: &str, zadig: &Zadig, live: bool, variables: bool) -> ObservedService {
         let workload = LiveWorkload {
             kind: format!("{:?}", WorkloadKind::Deployment),
             name: name.to_owned(),
@@ -394,9 +398,18 @@ impl Running {
             images: BTreeMap::from([(name.to_owned(), self.recorded.clone())]),
             template: template(),
             rendered: variables.then(|| format!("{} {:?}", self.revision, self.values)),
-            template_digest: variables.then(|| format!("revision {newest}")),
-            expected: variables
-                .then(|| BTreeSet::from([("Deployment".to_owned(), name.to_owned())])),
+            template_digest: variables.then(|| format!("revision {}", zadig.revisions[name])),
+            expected: variables.then(|| {
+                let workload = ("Deployment".to_owned(), name.to_owned());
+                BTreeMap::from([(workload, Some(format!("{:?}", self.values)))])
+            }),
+            // Only the template of the environment's own revision can be laid beside it.
+            told: if variables && zadig.tells && self.revision == zadig.revisions[name] {
+                let told = |(key, value): (&String, &String)| (key.clone(), SecretText::new(value));
+                self.values.iter().map(told).collect()
+            } else {
+                BTreeMap::new()
+            },
             live: live.then(|| vec![workload]),
         }
     }

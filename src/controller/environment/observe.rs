@@ -212,7 +212,7 @@ impl Looker<'_> {
         let services = found.services.into_iter().map(|service| {
             let declared =
                 environment.and_then(|environment| environment.services.get(&service.service_name));
-            self.service(service, declared, memory)
+            self.service(service, declared, &found.namespace, memory)
         });
         for (name, service, spent) in try_join_all(services).await? {
             calls += spent;
@@ -226,6 +226,7 @@ impl Looker<'_> {
         &self,
         found: ServiceDetail,
         declared: Option<&Service>,
+        namespace: &str,
         memory: &Memory,
     ) -> Result<(String, ObservedService, usize), Error> {
         let name = found.service_name;
@@ -258,10 +259,19 @@ impl Looker<'_> {
             .live
             .as_ref()
             .is_some_and(|live| missing(declared, live) || unhealthy);
+        let mut yaml = None;
         if lost || !declared.variables.is_empty() {
             calls += 1;
-            if let Some(rendered) = self.rendered(&name).await? {
-                service.expected = Some(rendered.workloads);
+            yaml = self.yaml(&name).await?;
+            if let Some(rendered) = yaml.as_deref().and_then(rendered::read) {
+                let digest = |text: String| self.digests.digest([text.as_str()]);
+                service.expected = Some(
+                    rendered
+                        .workloads
+                        .into_iter()
+                        .map(|(workload, text)| (workload, text.map(digest)))
+                        .collect(),
+                );
                 if !declared.variables.is_empty() {
                     service.rendered = Some(
                         self.digests
@@ -285,21 +295,30 @@ impl Looker<'_> {
                 .template(&self.key.project, &name, TEMPLATE_AGE)
                 .await?;
             service.template_digest = Some(self.digests.digest([template.yaml.as_str()]));
+            // Or it is not needed, as the values are as declared already.
+            let EnvKey { project, env } = self.key;
+            let place = rendered::Place {
+                project,
+                env,
+                namespace,
+                service: &name,
+            };
+            service.told = yaml
+                .map(|yaml| rendered::values(&template.yaml, &yaml, place))
+                .unwrap_or_default();
         }
         Ok((name, service, calls))
     }
 
-    async fn rendered(&self, service: &str) -> Result<Option<rendered::Rendered>, Error> {
+    async fn yaml(&self, service: &str) -> Result<Option<String>, Error> {
         let EnvKey { project, env } = self.key;
-        let yaml = self
-            .zadig
+        self.zadig
             .client
             .service_yaml(Scope::Test, project, env, service)
             .await
             .map_err(Error::zadig(format!(
                 "read the YAML of service {service} in {env}"
-            )))?;
-        Ok(yaml.as_deref().and_then(rendered::read))
+            )))
     }
 
     async fn live(&self, service: &str) -> Result<Vec<LiveWorkload>, Error> {
@@ -335,6 +354,12 @@ fn live_workloads(found: LiveService) -> Vec<LiveWorkload> {
         ready: i32::try_from(workload.pods.iter().filter(|pod| pod.pod_ready).count())
             .unwrap_or(i32::MAX),
         newest_pod: workload.pods.iter().map(|pod| pod.create_time).max(),
+        oldest_ready_pod: workload
+            .pods
+            .iter()
+            .filter(|pod| pod.pod_ready)
+            .map(|pod| pod.create_time)
+            .min(),
         images: workload
             .images
             .into_iter()
@@ -347,6 +372,7 @@ fn live_workloads(found: LiveService) -> Vec<LiveWorkload> {
         replicas: None,
         ready: 0,
         newest_pod: None,
+        oldest_ready_pod: None,
         images: job.images.into_iter().map(|c| (c.name, c.image)).collect(),
     });
     scalable.chain(jobs).collect()

@@ -174,8 +174,10 @@ fn service_variables(
 
 /// Whether the variables of a service have to be sent again.
 ///
-/// Their values cannot be read (Z§14.5), so the digest of what was last sent is compared with what is declared, and the digest
-/// of what Zadig rendered after that with what it renders now.
+/// Their values cannot be read (Z§14.5). Where all of them can be told from the rendered documents, and are as declared,
+/// nothing has to be sent. For the rest, the digest of what was last sent is compared with what is declared, and the digest of
+/// what Zadig rendered after that with what it renders now. A told value that differs is no reason of its own: a value can be
+/// spelt in several ways, and would be sent again for ever.
 fn variables_differ(
     name: &str,
     service: &Service,
@@ -186,6 +188,9 @@ fn variables_differ(
 ) -> bool {
     if variables::bindings_differ(name, service, detail) {
         return true;
+    }
+    if variables::are_so(service, seen) {
+        return false;
     }
     let Some(entry) = observed.memory.applied.get(name) else {
         // Lost memory is not a change: it is recorded, and nothing is sent. But a service that was declared only after the
@@ -351,9 +356,9 @@ fn replicas(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedServi
             None => {
                 let known: BTreeSet<(String, String)> = seen
                     .expected
-                    .clone()
-                    .unwrap_or_default()
-                    .into_iter()
+                    .iter()
+                    .flatten()
+                    .map(|(workload, _)| workload.clone())
                     .chain(live.iter().map(|w| (w.kind.clone(), w.name.clone())))
                     .collect();
                 if is_complete(seen) && !known.contains(&(format!("{kind:?}"), workload.clone())) {

@@ -216,7 +216,7 @@ fn template() -> Template {
     Template {
         variables: template_variables(),
         containers: BTreeSet::from(["api".to_owned()]),
-        workloads: Some(workload("api")),
+        workloads: Some(BTreeSet::from([deployment("api")])),
         digest: "template-1".to_owned(),
     }
 }
@@ -238,8 +238,8 @@ pub(super) fn of_kind(key: &str, kind: &str, options: &[&str]) -> TemplateVariab
     }
 }
 
-fn workload(name: &str) -> BTreeSet<(String, String)> {
-    BTreeSet::from([("Deployment".to_owned(), name.to_owned())])
+fn deployment(name: &str) -> (String, String) {
+    ("Deployment".to_owned(), name.to_owned())
 }
 
 impl Observed {
@@ -336,6 +336,16 @@ impl Observed {
     /// A change in what was seen of one service.
     pub(super) fn seen_with(self, name: &str, change: impl FnOnce(&mut ObservedService)) -> Self {
         self.detail_with(|detail| change(detail.services.get_mut(name).unwrap()))
+    }
+
+    /// The values that the rendered text tells of a service.
+    pub(super) fn told(self, name: &str, values: &[(&str, &str)]) -> Self {
+        self.seen_with(name, |seen| {
+            seen.told = values
+                .iter()
+                .map(|&(key, value)| (key.to_owned(), SecretText::new(value)))
+                .collect();
+        })
     }
 
     /// The live image of the service's container of the same name.
@@ -453,14 +463,19 @@ fn seen(name: &str, declared: &Service) -> ObservedService {
         template: template_variables(),
         rendered: Some("rendered-1".to_owned()),
         template_digest: Some("template-1".to_owned()),
-        expected: Some(workload(name)),
+        expected: Some(BTreeMap::from([(
+            deployment(name),
+            Some("text-1".to_owned()),
+        )])),
+        told: BTreeMap::new(),
         live: Some(vec![LiveWorkload {
             kind: "Deployment".to_owned(),
             name: name.to_owned(),
             replicas: Some(replicas),
             ready: replicas,
             images,
-            newest_pod: None,
+            newest_pod: Some(NOW - 3600),
+            oldest_ready_pod: Some(NOW - 3600),
         }]),
     }
 }

@@ -98,8 +98,8 @@ pub fn is_healthy_word(status: &str) -> bool {
 fn trouble(seen: &ObservedService) -> Option<(Trouble, String)> {
     if let (Some(live), Some(expected)) = (&seen.live, &seen.expected) {
         let missing: BTreeSet<String> = expected
-            .iter()
-            .filter(|(kind, name)| !live.iter().any(|w| &w.kind == kind && &w.name == name))
+            .keys()
+            .filter(|workload| !live.iter().any(|live| live.is(workload)))
             .map(|(kind, name)| format!("{kind}/{name}"))
             .collect();
         if !missing.is_empty() {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::{Action, Detail, Environment, ObservedService};
+use super::{Action, Detail, Environment, ObservedService, variables};
 use crate::api::environment::{AppliedService, FieldPolicy, Ownership, OwnershipState};
 
 /// Repairs of one difference after which it is left to a person.
@@ -148,17 +148,19 @@ impl Memory {
             let Some(observed) = detail.services.get(name) else {
                 continue;
             };
-            let edited = service.digest.is_some() && self.edited(name, observed, update_time);
+            let is_so = service.digest.is_some() && variables::are_so(service, observed);
+            let edited =
+                service.digest.is_some() && !is_so && self.edited(name, observed, update_time);
             all_taken &= !edited;
             if touched.contains(name) {
                 continue;
             }
             let new = !self.applied.contains_key(name);
             let entry = self.entry(name);
+            if is_so || (new && lost) {
+                entry.variables.clone_from(&service.digest);
+            }
             if new {
-                if lost {
-                    entry.variables.clone_from(&service.digest);
-                }
                 // Declaring a token asks for nothing: a change of it does.
                 entry.restart_token.clone_from(&service.restart_token);
             }

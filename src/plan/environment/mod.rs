@@ -303,8 +303,11 @@ pub struct ObservedService {
     pub rendered: Option<String>,
     /// Keyed digest of the newest template's text.
     pub template_digest: Option<String>,
-    /// Workloads that the rendered documents hold.
-    pub expected: Option<BTreeSet<(String, String)>>,
+    /// Workloads that the rendered documents hold, by kind and name. With a keyed digest of the text, without images and
+    /// replicas, where a change of it replaces all pods by itself.
+    pub expected: Option<BTreeMap<(String, String), Option<String>>>,
+    /// Values of variables, as far as they can be told from the template and the rendered documents.
+    pub told: BTreeMap<String, SecretText>,
     /// The live look.
     pub live: Option<Vec<LiveWorkload>>,
 }
@@ -314,10 +317,10 @@ impl ObservedService {
     #[must_use]
     pub fn is_all_there(&self) -> bool {
         self.live.as_ref().is_some_and(|live| {
-            self.expected.iter().flatten().all(|(kind, name)| {
-                live.iter()
-                    .any(|workload| &workload.kind == kind && &workload.name == name)
-            })
+            self.expected
+                .iter()
+                .flatten()
+                .all(|(workload, _)| live.iter().any(|live| live.is(workload)))
         })
     }
 }
@@ -337,6 +340,16 @@ pub struct LiveWorkload {
     pub images: BTreeMap<String, String>,
     /// When its newest pod was made, Unix seconds.
     pub newest_pod: Option<i64>,
+    /// When the oldest of its ready pods was made, Unix seconds.
+    pub oldest_ready_pod: Option<i64>,
+}
+
+impl LiveWorkload {
+    /// Whether it is the workload of this kind and name.
+    #[must_use]
+    pub fn is(&self, (kind, name): &(String, String)) -> bool {
+        &self.kind == kind && &self.name == name
+    }
 }
 
 /// A variable that a service's template declares.

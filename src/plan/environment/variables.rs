@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Detail, GlobalVariable, Service, TemplateVariable, Variable, VariableValue};
+use super::{
+    Detail, GlobalVariable, ObservedService, Service, TemplateVariable, Variable, VariableValue,
+};
 use crate::api::condition::Reason;
 use crate::plan::Blocked;
 use crate::plan::secret::SecretText;
@@ -142,6 +144,18 @@ pub fn bindings_differ(name: &str, service: &Service, detail: &Detail) -> bool {
             Variable::Value(_) => bound,
         }
     })
+}
+
+/// Whether every declared value can be told from what Zadig renders, and is as declared. Bindings are read elsewhere.
+#[must_use]
+pub fn are_so(service: &Service, seen: &ObservedService) -> bool {
+    service
+        .variables
+        .iter()
+        .all(|(key, variable)| match variable {
+            Variable::Value(declared) => seen.told.get(key) == Some(declared),
+            Variable::Global => true,
+        })
 }
 
 /// Whether a stored value is the declared one. Stored values may be strings, booleans or numbers (Z§1.1).

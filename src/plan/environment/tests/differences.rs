@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::super::fixture::{environment, observed, planned, service};
+use super::super::fixture::{environment, looked_at, observed, planned, service};
 use super::super::{LiveWorkload, Observed};
 use crate::api::environment::Prune;
 
@@ -462,4 +462,51 @@ fn a_difference_that_comes_back_is_left_to_a_person_beside_the_rest() {
     image api Deployment/api/api Some("api:0") -> api:1
     blocked DriftDoesNotConverge spec.services[api].workloads[Deployment/api].replicas: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
     "#);
+}
+
+#[test]
+fn variables_that_can_be_told_and_are_as_declared_are_not_sent() {
+    let api = service().variable("LOG", "debug").variable("MODE", "slow");
+    let desired = environment().service("api", api.clone());
+    let put = "update services\n  api [LOG:string=debug, MODE:enum=slow]";
+    let as_declared = [("LOG", "debug"), ("MODE", "slow"), ("TRACE", "true")];
+    let cases: [(&str, Observed); 4] = [
+        ("declared later", owned().foreign("api")),
+        ("taken over", {
+            let entry =
+                |o: &mut Observed| o.memory.applied.get_mut("api").unwrap().variables = None;
+            owned().adopted().running("api", &api).with(entry)
+        }),
+        ("declared otherwise before", {
+            owned().running("api", &service().variable("LOG", "debug"))
+        }),
+        ("another variable was edited", {
+            let edited = |seen: &mut super::super::ObservedService| {
+                seen.rendered = Some("rendered-2".to_owned());
+            };
+            owned()
+                .running("api", &api)
+                .seen_with("api", edited)
+                .present_with(|present| present.update_time += 1)
+        }),
+    ];
+    for (case, observed) in cases {
+        let told = observed.clone().told("api", &as_declared);
+        assert_eq!(planned(&desired, &told), "in sync", "{case}");
+        let after = looked_at(&desired, &told).told("api", &[]);
+        assert_eq!(planned(&desired, &after), "in sync", "{case}: remembered");
+        for short in [&as_declared[..1], &[("LOG", "debug"), ("MODE", "fast")]] {
+            let unsure = observed.clone().told("api", short);
+            assert_eq!(planned(&desired, &unsure), put, "{case}: {short:?}");
+        }
+        assert_eq!(planned(&desired, &observed), put, "{case}: nothing told");
+    }
+}
+
+#[test]
+fn a_told_value_in_another_spelling_is_sent_once_and_not_for_ever() {
+    let api = service().variable("LOG", "0.5");
+    let desired = environment().service("api", api.clone());
+    let settled = owned().running("api", &api).told("api", &[("LOG", "500m")]);
+    assert_eq!(planned(&desired, &settled), "in sync");
 }
