@@ -4,6 +4,7 @@
 //! controllers besides those of workloads, no admission besides validation.
 
 pub(crate) mod apply;
+mod configs;
 pub(crate) mod istio;
 pub(crate) mod merge;
 pub(crate) mod quantity;

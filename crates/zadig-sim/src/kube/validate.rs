@@ -2,9 +2,11 @@
 //!
 //! The wording follows Kubernetes where Zadig's answers carry it, and need not match word for word.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{quantity, template_of};
+use super::{configs, quantity, template_of};
 
 /// The rule of DNS labels in the words of the API server.
 pub(crate) const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -73,7 +75,8 @@ pub(crate) fn decode(kind: &str, manifest: &Value) -> Result<(), String> {
         | "Pod"
         | "CloneSet" => walk(manifest, "", kind),
         "ConfigMap" => strings(&manifest["data"], kind, "data"),
-        "Secret" => strings(&manifest["stringData"], kind, "stringData"),
+        "Secret" => strings(&manifest["stringData"], kind, "stringData")
+            .and_then(|()| encoded(&manifest["data"], kind)),
         _ => Ok(()),
     }
     .map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))
@@ -132,6 +135,18 @@ fn strings(map: &Value, kind: &str, field: &str) -> Result<(), String> {
         .into_iter()
         .flatten()
         .try_for_each(|(_, value)| string(value, kind, field))
+}
+
+/// Values of a Secret's data are base64.
+fn encoded(data: &Value, kind: &str) -> Result<(), String> {
+    for (_, value) in data.as_object().into_iter().flatten() {
+        string(value, kind, "data")?;
+        let text = value.as_str().unwrap_or("");
+        if STANDARD.decode(text).is_err() {
+            return Err("illegal base64 data at input byte 0".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn string(value: &Value, kind: &str, field: &str) -> Result<(), String> {
@@ -224,22 +239,7 @@ pub(crate) fn admit(kind: &str, manifest: &Value, live: Option<&Value>) -> Resul
             "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
         ));
     }
-    if kind == "Secret" && live.is_some_and(|live| live["type"] != manifest["type"]) {
-        return Err(invalid("type: Invalid value: field is immutable"));
-    }
-    if kind == "PersistentVolumeClaim" {
-        claim_fits(manifest, live).map_err(|what| invalid(&what))?;
-    }
-    if kind == "Ingress" {
-        for rule in manifest["spec"]["rules"].as_array().into_iter().flatten() {
-            let host = rule["host"].as_str().unwrap_or("");
-            if !host.is_empty() && !is_subdomain(host.trim_start_matches("*.")) {
-                return Err(invalid(&format!(
-                    "spec.rules[0].host: Invalid value: \"{host}\": {SUBDOMAIN_RULE}"
-                )));
-            }
-        }
-    }
+    configs::fits(kind, manifest, live).map_err(|what| invalid(&what))?;
     if kind == "CronJob" {
         let schedule = manifest["spec"]["schedule"].as_str().unwrap_or("");
         if !is_schedule(schedule) {
@@ -251,7 +251,7 @@ pub(crate) fn admit(kind: &str, manifest: &Value, live: Option<&Value>) -> Resul
     Ok(())
 }
 
-const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
+pub(super) const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character";
 
 fn containers_fit(manifest: &Value) -> Result<(), String> {
     let containers = template_of(manifest)["spec"]["containers"].as_array();
@@ -279,19 +279,6 @@ fn containers_fit(manifest: &Value) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// A claim that is not bound may not change but for what grows it, and then only when bound (Z§19).
-fn claim_fits(manifest: &Value, live: Option<&Value>) -> Result<(), String> {
-    if manifest["spec"]["resources"]["requests"]["storage"].is_null() {
-        return Err("spec.resources[storage]: Required value".to_owned());
-    }
-    match live {
-        Some(live) if live["spec"] != manifest["spec"] => Err(
-            "spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims".to_owned(),
-        ),
-        _ => Ok(()),
-    }
 }
 
 /// The part of a StatefulSet's spec that may not change.
@@ -327,7 +314,8 @@ pub(crate) fn is_label(text: &str) -> bool {
         && text.ends_with(ends)
 }
 
-fn is_subdomain(text: &str) -> bool {
+/// A DNS subdomain: labels joined with dots.
+pub(super) fn is_subdomain(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
