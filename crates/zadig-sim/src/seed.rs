@@ -244,6 +244,8 @@ pub(crate) struct ProjectSeed {
     pub(crate) deploy_type: String,
     pub(crate) description: String,
     pub(crate) environments: Vec<EnvironmentSeed>,
+    /// Names of the collaboration modes that are based on an environment, by its key.
+    pub(crate) collaboration_bases: BTreeMap<String, Vec<String>>,
     pub(crate) global_variables: Vec<Value>,
     pub(crate) production_global_variables: Vec<Value>,
     pub(crate) services: Vec<ServiceSeed>,

@@ -38,8 +38,24 @@ pub(crate) fn delete(world: &mut World, request: &Request) -> Outcome {
     if world.environment_in(Scope::Test, &env.0, &env.1).is_none() {
         return Err(Fail::wrapped(format!("find product error: {NO_DOCUMENTS}")));
     }
+    no_collaboration(world, &env.0, &env.1).map_err(Fail::wrapped)?;
     world.begin_delete(&env, with_resources);
     Ok(Reply::success().after(world.pace().other_answer))
+}
+
+/// An environment that a collaboration mode is based on stays (Z§4.9).
+fn no_collaboration(world: &World, project: &str, env: &str) -> Result<(), String> {
+    let modes = world
+        .projects
+        .get(project)
+        .and_then(|project| project.collaboration_bases.get(env));
+    match modes {
+        Some(modes) => Err(format!(
+            "this is a base environment, collaborations:[{}] is related",
+            modes.join(" ")
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Takes the record and the namespace's labels away before it answers, and nothing else (Z§4.9).
@@ -59,7 +75,10 @@ pub(crate) fn delete_production(world: &mut World, request: &Request) -> Outcome
             ),
         ));
     }
-    world.release(&(project.to_owned(), env.to_owned()));
+    no_collaboration(world, project, env).map_err(|text| Fail::code(6076, text))?;
+    let env = (project.to_owned(), env.to_owned());
+    world.leave_grayscale(&env);
+    world.release(&env);
     Ok(Reply::success().after(world.pace().other_answer))
 }
 

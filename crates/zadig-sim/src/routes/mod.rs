@@ -192,6 +192,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "production.environment.get",
         observe::detail,
     )
+    .asks_kubernetes(1)
     .production(),
     read(
         "GET",
@@ -206,6 +207,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "production.service.get",
         observe::service,
     )
+    .asks_kubernetes(1)
     .production(),
     read(
         "GET",
@@ -246,6 +248,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "production.environment.create",
         create::create_production,
     )
+    .asks_kubernetes(2)
     .production(),
     write(
         "PUT",
@@ -286,6 +289,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "production.service.add",
         services::add,
     )
+    .asks_kubernetes(2)
     .production(),
     write(
         "PUT",
@@ -300,6 +304,7 @@ pub(crate) static ROUTES: &[Route] = &[
         "production.service.update",
         services::update,
     )
+    .asks_kubernetes(2)
     .production(),
     write(
         "DELETE",
@@ -345,65 +350,75 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/{env}/envcfgs",
         "config.create",
         configs::create,
-    ),
+    )
+    .asks_kubernetes(2),
     // The handler of the test route, so no production environment is ever found (Z§9 no. 8).
     write(
         "POST",
         "/openapi/environments/production/{env}/envcfgs",
         "production.config.create",
         configs::create,
-    ),
+    )
+    .asks_kubernetes(2),
     read(
         "GET",
         "/openapi/environments/{env}/envcfgs",
         "config.list",
         configs::list,
-    ),
+    )
+    .asks_kubernetes(1),
     read(
         "GET",
         "/openapi/environments/production/{env}/envcfgs",
         "production.config.list",
         configs::list,
     )
+    .asks_kubernetes(1)
     .production(),
     read(
         "GET",
         "/openapi/environments/{env}/envcfg/{name}",
         "config.get",
         configs::get,
-    ),
+    )
+    .asks_kubernetes(1),
     read(
         "GET",
         "/openapi/environments/production/{env}/envcfg/{name}",
         "production.config.get",
         configs::get,
     )
+    .asks_kubernetes(1)
     .production(),
     write(
         "PUT",
         "/openapi/environments/envcfgs",
         "config.update",
         configs::update,
-    ),
+    )
+    .asks_kubernetes(2),
     write(
         "PUT",
         "/openapi/environments/production/envcfgs",
         "production.config.update",
         configs::update,
     )
+    .asks_kubernetes(2)
     .production(),
     write(
         "DELETE",
         "/openapi/environments/{env}/envcfg/{name}",
         "config.delete",
         configs::delete,
-    ),
+    )
+    .asks_kubernetes(1),
     write(
         "DELETE",
         "/openapi/environments/production/{env}/envcfg/{name}",
         "production.config.delete",
         configs::delete,
     )
+    .asks_kubernetes(1)
     .production(),
     write(
         "POST",

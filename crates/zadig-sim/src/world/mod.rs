@@ -53,6 +53,8 @@ pub(crate) struct Project {
     pub(crate) key: String,
     pub(crate) deploy_type: String,
     pub(crate) description: String,
+    /// Names of the collaboration modes that are based on an environment, by its key.
+    pub(crate) collaboration_bases: BTreeMap<String, Vec<String>>,
     /// The global variables that its test environments may have.
     pub(crate) globals: Vec<Variable>,
     /// The templates of its test environments.
@@ -250,6 +252,7 @@ impl World {
                     key: project.project_key.clone(),
                     deploy_type: project.deploy_type.clone(),
                     description: project.description.clone(),
+                    collaboration_bases: project.collaboration_bases.clone(),
                     globals: declared(&project.global_variables),
                     services: templates(&project.services),
                     production_globals: declared(&project.production_global_variables),

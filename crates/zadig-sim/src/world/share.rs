@@ -192,6 +192,20 @@ impl World {
         });
     }
 
+    /// Takes a grayscale environment of production out of its mesh; others are left alone (Z§4.9).
+    pub(crate) fn leave_grayscale(&mut self, env: &Key) {
+        let Some(environment) = self.environments.get(env) else {
+            return;
+        };
+        if matches!(environment.share, Share::Of(_)) {
+            let (cluster, namespace) = (
+                environment.cluster_id.clone(),
+                environment.namespace.clone(),
+            );
+            self.in_cluster(&cluster, |kube, cx| kube.leave_mesh(cx, &namespace));
+        }
+    }
+
     /// Begins the deletion of an environment, as the test route does: the record goes first (Z§4.9).
     pub(crate) fn begin_delete(&mut self, env: &Key, with_resources: bool) {
         let Some(environment) = self.environments.get_mut(env) else {
