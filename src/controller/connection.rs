@@ -43,10 +43,7 @@ pub(super) async fn reconcile(
     object: Arc<ZadigConnection>,
     ctx: Arc<Context>,
 ) -> Result<Requeue, Error> {
-    let key = ConnectionKey {
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-    };
+    let key = key(&object);
     let users = ctx.users(&key);
     let needed = users
         .iter()
@@ -93,6 +90,14 @@ pub(super) async fn reconcile(
     Ok(Requeue::requeue(
         after.mul_f64(1.0 - fastrand::f64() / 10.0),
     ))
+}
+
+/// The key of a connection.
+pub(super) fn key(object: &ZadigConnection) -> ConnectionKey {
+    ConnectionKey {
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
 }
 
 /// When a failed reconcile is tried again.
@@ -211,10 +216,7 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
         &String::from_utf8_lossy(&ca),
         &format!("{intervals:?} {limits:?}"),
     ]);
-    let key = ConnectionKey {
-        namespace: namespace.clone(),
-        name: object.name_any(),
-    };
+    let key = key(object);
     if let Some(zadig) = ctx
         .hub
         .known(&key)

@@ -1,6 +1,6 @@
 //! What a reconcile is given.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::digest::DigestKey;
 use super::driver::Locals;
 use super::environment::Local;
-use super::zadig::{ConnectionKey, Hub};
+use super::zadig::{ConnectionKey, Hub, lock};
 use crate::api::condition::Reason;
 use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
@@ -39,9 +39,11 @@ pub(super) struct Context {
     /// Asks for a reconcile of an object inside an environment.
     pub(super) wake_config: UnboundedSender<ObjectRef<ZadigEnvConfig>>,
     /// Asks for a reconcile of a connection.
-    pub(super) wake_connection: UnboundedSender<ObjectRef<ZadigConnection>>,
+    pub(super) connection_wakes: UnboundedSender<ObjectRef<ZadigConnection>>,
     /// When each environment's Ready reason was last told in an event, by uid.
     pub(super) told: Mutex<HashMap<String, Reason>>,
+    /// The connections whose users changed since they were last told.
+    pub(super) changed_users: Mutex<BTreeSet<ConnectionKey>>,
 }
 
 impl Context {
@@ -145,6 +147,23 @@ impl Context {
                 let _ = self.wake_config.send(ObjectRef::from_obj(&*config));
             }
         }
+    }
+
+    /// Asks for a reconcile of a connection.
+    pub(super) fn wake_connection(&self, key: &ConnectionKey) {
+        let _ = self
+            .connection_wakes
+            .send(ObjectRef::new(&key.name).within(&key.namespace));
+    }
+
+    /// Notes that an environment came to a connection, changed, or went.
+    pub(super) fn users_changed(&self, key: ConnectionKey) {
+        lock(&self.changed_users).insert(key);
+    }
+
+    /// The connections whose users changed, once each.
+    pub(super) fn take_changed_users(&self) -> BTreeSet<ConnectionKey> {
+        std::mem::take(&mut *lock(&self.changed_users))
     }
 
     /// Sends an event. One that is lost is no reason to fail: in a namespace that is being deleted none can be written.

@@ -41,9 +41,12 @@ use self::zadig::{ConnectionKey, Hub, List, Zadig};
 use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
+use crate::api::{CONNECTION_FINALIZER, FINALIZER};
 
 /// How often it is checked which lists are due.
 const TICK: Duration = Duration::from_millis(250);
+/// How often a connection is told that its users changed: a thousand that come at once are one change.
+const USERS_TICK: Duration = Duration::from_secs(1);
 
 /// What the controllers need to know of their process.
 #[derive(Clone, Debug)]
@@ -98,8 +101,9 @@ pub async fn run(
         config_locals: Locals::default(),
         wake_environment,
         wake_config,
-        wake_connection,
+        connection_wakes: wake_connection,
         told: Mutex::default(),
+        changed_users: Mutex::default(),
     });
 
     let environment_changes = {
@@ -119,11 +123,7 @@ pub async fn run(
     let connection_changes = {
         let ctx = Arc::clone(&ctx);
         own_changes(&client, &settings, connections_writer).map(move |object: ZadigConnection| {
-            let key = ConnectionKey {
-                namespace: object.namespace().unwrap_or_default(),
-                name: object.name_any(),
-            };
-            ctx.wake_users(&key);
+            ctx.wake_users(&connection::key(&object));
             ObjectRef::from_obj(&object)
         })
     };
@@ -167,6 +167,7 @@ pub async fn run(
                     source_changes::<Secret>(&client, &settings, &ctx, SourceKind::Secret),
                     source_changes::<ConfigMap>(&client, &settings, &ctx, SourceKind::ConfigMap),
                     watch_lists(&ctx),
+                    tell_connections(&ctx),
                 );
             } => {}
         }
@@ -203,9 +204,16 @@ fn on_config(ctx: &Context, object: &ZadigEnvConfig) {
 /// A changed environment may end another's conflict, the need for its connection, and what is inside it waits for it.
 fn on_environment(ctx: &Context, object: &ZadigEnvironment) {
     let key = Context::connection_key(object);
-    let _ = ctx
-        .wake_connection
-        .send(ObjectRef::new(&key.name).within(&key.namespace));
+    let needs = object.finalizers().iter().any(|name| name == FINALIZER);
+    let kept = ctx.connection(&key).is_none_or(|connection| {
+        let finalizers = connection.finalizers();
+        finalizers.iter().any(|name| name == CONNECTION_FINALIZER)
+    });
+    if needs && !kept {
+        ctx.wake_connection(&key);
+    } else {
+        ctx.users_changed(key);
+    }
     ctx.wake_inside(object);
     for other in ctx.environments.state() {
         let same = other.spec.project_key == object.spec.project_key
@@ -241,13 +249,20 @@ where
                 .remove("kubectl.kubernetes.io/last-applied-configuration");
         })
         .reflect(writer)
-        .touched_objects()
-        .filter_map(|object| futures::future::ready(object.ok()))
-        .filter(move |object| {
-            // A status that we wrote ourselves is no news.
-            let uid = object.uid().unwrap_or_default();
-            let mark = mark(object);
-            futures::future::ready(seen.insert(uid, mark) != Some(mark))
+        .filter_map(move |event| {
+            futures::future::ready(match event {
+                Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
+                    // A status that we wrote ourselves is no news.
+                    let mark = mark(&object);
+                    let before = seen.insert(object.uid().unwrap_or_default(), mark);
+                    (before != Some(mark)).then_some(object)
+                }
+                Ok(watcher::Event::Delete(object)) => {
+                    seen.remove(&object.uid().unwrap_or_default());
+                    Some(object)
+                }
+                Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => None,
+            })
         })
 }
 
@@ -357,8 +372,18 @@ where
             if connection.namespace() == namespace
                 && connection::sources(&connection).contains(&wanted)
             {
-                let _ = ctx.wake_connection.send(ObjectRef::from_obj(&*connection));
+                ctx.wake_connection(&connection::key(&connection));
             }
+        }
+    }
+}
+
+/// Has the connections reconciled whose users changed.
+async fn tell_connections(ctx: &Context) {
+    loop {
+        tokio::time::sleep(USERS_TICK).await;
+        for key in ctx.take_changed_users() {
+            ctx.wake_connection(&key);
         }
     }
 }

@@ -26,7 +26,7 @@ use super::driver::{self, Failures, Judgement, Managed};
 use super::env_config;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
-use super::zadig::{ConnectionKey, Zadig, identity};
+use super::zadig::{Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::{
     Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
@@ -704,10 +704,7 @@ async fn release(
     how: &'static str,
 ) -> Result<Step, Error> {
     driver::release(object, ctx).await?;
-    let ConnectionKey { namespace, name } = Context::connection_key(object);
-    let _ = ctx
-        .wake_connection
-        .send(ObjectRef::new(&name).within(&namespace));
+    ctx.wake_connection(&Context::connection_key(object));
     Ok(Step::Released(how))
 }
 
