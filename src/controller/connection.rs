@@ -29,6 +29,9 @@ const DOWN_RETRY: Duration = Duration::from_secs(30);
 /// An environment key that nobody has: reserved, so that no object can declare it (Z§1.4).
 const PROBE_KEY: &str = "services";
 
+/// Calls that a probe makes.
+const PROBE_CALLS: usize = 3;
+
 /// What came of a look at a connection.
 struct Probe {
     server: Server,
@@ -304,6 +307,8 @@ async fn look(
         return Ok((zadig, None));
     }
     *probed = None;
+    // It is not kept waiting, but those after it are.
+    zadig.budget.reserve(PROBE_CALLS);
     let found = probe(&zadig).await?;
     *probed = Some((tokio::time::Instant::now(), asked));
     drop(probed);

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::outcome::Outcome;
-use super::zadig::lock;
+use super::zadig::{Budget, lock};
 use crate::api::condition::{Condition, ConditionType, Reason};
 use crate::api::environment::Ownership;
 use crate::api::{DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
@@ -126,6 +126,33 @@ impl Failures {
             Retry::Backoff | Retry::After(_) => Outcome::Failing(error.reason(), error.chain()),
         };
         Judgement::Tell(told, after)
+    }
+}
+
+/// The time between two thorough looks at an object at which nothing is under way.
+#[derive(Debug)]
+pub(super) struct Rest {
+    look_at: Instant,
+    granted: bool,
+}
+
+impl Rest {
+    /// The next look is due after this time.
+    pub(super) fn new(look_after: Duration) -> Self {
+        Self {
+            look_at: Instant::now() + look_after,
+            granted: false,
+        }
+    }
+
+    /// How long the rest lasts, with the time that a look of so many calls waits for the budget; `None`: it is over.
+    pub(super) fn remaining(&mut self, budget: &Budget, calls: usize) -> Option<Duration> {
+        if self.look_at <= Instant::now() && !self.granted {
+            self.look_at = budget.reserve(calls);
+            self.granted = true;
+        }
+        let wait = self.look_at.saturating_duration_since(Instant::now());
+        (!wait.is_zero()).then_some(wait)
     }
 }
 

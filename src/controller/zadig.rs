@@ -58,7 +58,7 @@ pub(super) struct Zadig {
     pub intervals: Intervals,
     /// Digest over everything the connection was built from.
     pub fingerprint: String,
-    /// Budget of thorough looks that nothing asked for.
+    /// Budget of looks that nothing asked for.
     pub budget: Budget,
     /// When the server was last probed, and the reconcile-now annotation that was handled with it.
     pub probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
@@ -411,51 +411,45 @@ async fn cached<T>(
 /// How long a looked-up value is kept at most.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
-/// Calls that may be spent on thorough looks that nothing asked for: a tenth of what the connection allows (design §6).
+/// Calls that may be spent on looks that nothing asked for: a tenth of what the connection allows (design §6).
+///
+/// A line, not a lottery: whoever comes gets a time, so that a thousand objects that are due at once come back once each,
+/// not again and again until something is left.
 pub(super) struct Budget {
     per_second: f64,
-    state: Mutex<(Instant, f64)>,
+    /// When everything that was promised so far is paid for.
+    paid_up: Mutex<Instant>,
 }
 
 impl Budget {
-    /// Seconds of the rate that may be saved up.
-    const SAVED: f64 = 10.0;
+    /// How much of the past may be made up for.
+    const SAVED: Duration = Duration::from_secs(10);
 
     fn new(calls_per_second: f64) -> Self {
-        let per_second = calls_per_second / 10.0;
-        Self {
-            per_second,
-            state: Mutex::new((Instant::now(), per_second * Self::SAVED)),
-        }
-    }
-
-    /// Takes the calls of one look, or says when to come back.
-    ///
-    /// # Errors
-    /// How long it takes until there is enough.
-    pub(super) fn take(&self, calls: usize) -> Result<(), Duration> {
-        let mut state = lock(&self.state);
         let now = Instant::now();
-        let earned = now.duration_since(state.0).as_secs_f64() * self.per_second;
-        let saved = (state.1 + earned).min((self.per_second * Self::SAVED).max(1.0));
-        // A look is let through as soon as there is anything, and may borrow the rest: looks differ in size.
-        if saved >= 1.0 {
-            *state = (now, saved - calls_f64(calls));
-            Ok(())
-        } else {
-            *state = (now, saved);
-            Err(Duration::from_secs_f64(
-                ((1.0 - saved) / self.per_second).clamp(0.1, 3600.0),
-            ))
+        Self {
+            per_second: calls_per_second / 10.0,
+            paid_up: Mutex::new(now.checked_sub(Self::SAVED).unwrap_or(now)),
         }
     }
 
-    /// How long one round of thorough looks at `environments` takes at least, at `calls` each.
+    /// When a look of so many calls may begin. The place in the line is taken, whether it is used or not.
+    pub(super) fn reserve(&self, calls: usize) -> Instant {
+        let now = Instant::now();
+        let mut paid_up = lock(&self.paid_up);
+        let begin = (*paid_up).max(now.checked_sub(Self::SAVED).unwrap_or(now));
+        *paid_up = begin + self.cost(calls);
+        begin.max(now)
+    }
+
+    /// How long one round of looks at `environments` takes at least, at `calls` each.
     #[must_use]
     pub(super) fn round(&self, environments: usize, calls: usize) -> Duration {
-        Duration::from_secs_f64(
-            calls_f64(environments.saturating_mul(calls)) / self.per_second.max(f64::MIN_POSITIVE),
-        )
+        self.cost(environments.saturating_mul(calls))
+    }
+
+    fn cost(&self, calls: usize) -> Duration {
+        Duration::from_secs_f64(calls_f64(calls) / self.per_second)
     }
 }
 
@@ -584,14 +578,24 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn thorough_looks_stay_within_a_tenth_of_the_calls() {
         let budget = Budget::new(20.0);
-        let mut calls = 0;
-        for _ in 0..6000 {
-            if budget.take(3).is_ok() {
-                calls += 3;
-            }
-            tokio::time::advance(Duration::from_millis(100)).await;
-        }
-        // 600 s at 2 calls a second, and what may be saved up before.
-        assert!((1190..=1225).contains(&calls), "{calls}");
+        let start = Instant::now();
+        let begins: Vec<Duration> = (0..400)
+            .map(|_| budget.reserve(3).duration_since(start))
+            .collect();
+        // 2 calls a second, and ten seconds of them that were saved up.
+        let until = |second| {
+            let looks = begins.iter().filter(|begin| begin.as_secs() < second);
+            3 * looks.count()
+        };
+        assert_eq!((until(1), until(60), until(600)), (24, 141, 1200));
+        tokio::time::advance(Duration::from_hours(1)).await;
+        let waits: Vec<u64> = (0..9)
+            .map(|_| budget.reserve(3).duration_since(Instant::now()).as_secs())
+            .collect();
+        assert_eq!(
+            waits,
+            [0, 0, 0, 0, 0, 0, 0, 0, 2],
+            "an hour of rest saves up ten seconds"
+        );
     }
 }

@@ -20,7 +20,7 @@ pub(super) use self::desired::{content, sources};
 use self::observe::Seen;
 use self::status::Facts;
 use super::context::Context;
-use super::driver::{self, Failures, Judgement, Managed};
+use super::driver::{self, Failures, Judgement, Managed, Rest};
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::zadig::Zadig;
@@ -62,9 +62,8 @@ pub(super) struct Local {
     loaded: bool,
     /// What was declared at the last complete look: generation, digest of the content, reconcile-now annotation.
     declared: Option<(i64, String, Option<String>)>,
-    /// Nothing is under way: the next look is due when something changes, or at `next_look`.
-    settled: bool,
-    next_look: Instant,
+    /// Nothing is under way: the next look is due when something changes, or when the rest is over.
+    rest: Option<Rest>,
     failures: Failures,
 }
 
@@ -76,8 +75,7 @@ impl Local {
             record: None,
             loaded: false,
             declared: None,
-            settled: false,
-            next_look: Instant::now(),
+            rest: None,
             failures: Failures::default(),
         }
     }
@@ -116,7 +114,7 @@ pub(super) async fn reconcile(
     let (outcome, told, after) = match step {
         Ok(Step::Quiet(after)) => {
             driver::count(&*object, "quiet", started);
-            return Ok(Requeue::requeue(driver::jittered(after)));
+            return Ok(Requeue::requeue(after));
         }
         Ok(Step::Released(how)) => {
             tracing::info!(how, "released");
@@ -128,7 +126,7 @@ pub(super) async fn reconcile(
             (outcome, told, after)
         }
         Err(error) => {
-            local.settled = false;
+            local.rest = None;
             match local.failures.judge(&error, is_ready(&object), now) {
                 Judgement::Keep(word, after) => {
                     driver::count(&*object, word, started);
@@ -152,7 +150,13 @@ pub(super) async fn reconcile(
     );
     driver::write_status(&*object, &ctx, &new, &outcome).await?;
     driver::count(&*object, outcome.word(), started);
-    Ok(Requeue::requeue(driver::jittered(after)))
+    // Whoever rests comes back when the next look is due, not earlier in vain.
+    let after = if local.rest.is_some() {
+        after
+    } else {
+        driver::jittered(after)
+    };
+    Ok(Requeue::requeue(after))
 }
 
 /// One attempt: it never loops back, the next one observes afresh.
@@ -180,7 +184,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     };
     if object.spec.suspend || environment.spec.suspend {
         if !deleting {
-            return Ok(Step::Quiet(Duration::from_hours(1)));
+            return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
         }
         let note = "deleted while suspended: the object stays in the environment";
         let reason = Reason::Suspended.as_str();
@@ -210,14 +214,11 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
         Err(Unlinked::Tell(outcome)) => return Ok(told(outcome)),
     };
-    if local.settled && !person_spoke {
-        let due = local.next_look.saturating_duration_since(Instant::now());
-        if !due.is_zero() {
-            return Ok(Step::Quiet(due));
-        }
-        if let Err(wait) = zadig.budget.take(CALLS_PER_LOOK) {
-            return Ok(Step::Quiet(wait));
-        }
+    if !person_spoke
+        && let Some(rest) = &mut local.rest
+        && let Some(wait) = rest.remaining(&zadig.budget, CALLS_PER_LOOK)
+    {
+        return Ok(Step::Quiet(wait));
     }
     let Seen {
         home,
@@ -242,7 +243,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     };
     let planned = plan(&desired, &observed);
     local.declared = Some(declared);
-    local.settled = false;
+    local.rest = None;
     let mut found = Told {
         used_by,
         change: None,
@@ -250,10 +251,9 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     Ok(match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::InSync => {
-            local.settled = true;
-            let deep = zadig.intervals.deep;
-            local.next_look = Instant::now() + driver::jittered(deep);
-            Step::Tell(Outcome::Ready, found, deep)
+            let look_after = driver::jittered(zadig.intervals.deep);
+            local.rest = Some(Rest::new(look_after));
+            Step::Tell(Outcome::Ready, found, look_after)
         }
         Plan::Act(act) => {
             let key = desired::key(&environment);

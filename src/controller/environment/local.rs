@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::api::environment::Ownership;
-use crate::controller::driver::Failures;
+use crate::controller::driver::{Failures, Rest};
 use crate::plan::environment::memory::Memory;
 
 /// How long a repaired difference counts towards "does not converge".
@@ -25,10 +25,8 @@ pub(in crate::controller) struct Local {
     pub(super) declared: Option<(i64, String, Option<String>)>,
     /// Zadig's status and `update_time` at the last complete look.
     pub(super) seen: Option<(String, i64)>,
-    /// Nothing is under way: the next look is due when something changes, or at `next_look`.
-    pub(super) settled: bool,
-    /// When the next thorough look is due.
-    pub(super) next_look: Instant,
+    /// Nothing is under way: the next look is due when something changes, or when the rest is over.
+    pub(super) rest: Option<Rest>,
     /// What a thorough look costs, in calls.
     pub(super) calls_per_look: usize,
     /// The last plan was blocked: what was looked up by name is looked up again.
@@ -57,8 +55,7 @@ impl Local {
             loaded: false,
             declared: None,
             seen: None,
-            settled: false,
-            next_look: Instant::now(),
+            rest: None,
             calls_per_look: 3,
             blocked: false,
             failures: Failures::default(),
@@ -93,7 +90,7 @@ impl Local {
         self.wrote_at = Some(now);
         self.repaired = Some(Instant::now());
         self.unhealthy_since = None;
-        self.settled = false;
+        self.rest = None;
     }
 
     /// Forgets repairs that are long ago, and all of them when a person spoke.

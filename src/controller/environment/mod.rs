@@ -22,7 +22,7 @@ use self::observe::Looker;
 use self::status::Facts;
 use super::context::Context;
 use super::desired;
-use super::driver::{self, Failures, Judgement, Managed};
+use super::driver::{self, Failures, Judgement, Managed, Rest};
 use super::env_config;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
@@ -48,6 +48,8 @@ use crate::plan::{Blocked, Licence, Plan};
 const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
 /// How often a blocked object is looked at without a reason.
 const BLOCKED_RETRY: Duration = Duration::from_mins(2);
+/// How often an environment is looked at whose services have been unhealthy for a while: the list does not show that they mend.
+const UNHEALTHY_LOOK: Duration = Duration::from_mins(1);
 
 impl Managed for ZadigEnvironment {
     type Status = ZadigEnvironmentStatus;
@@ -111,7 +113,7 @@ async fn finish(
     let now = Timestamp::now();
     let (outcome, told, after) = match step {
         Ok(Step::Quiet(after)) => {
-            return Ok(("quiet", Requeue::requeue(driver::jittered(after))));
+            return Ok(("quiet", Requeue::requeue(after)));
         }
         Ok(Step::Released(how)) => {
             tracing::info!(how, "released");
@@ -126,7 +128,7 @@ async fn finish(
             (outcome, told, after)
         }
         Err(error) => {
-            local.settled = false;
+            local.rest = None;
             match local.failures.judge(&error, is_ready(object), now) {
                 Judgement::Keep(word, after) => return Ok((word, Requeue::requeue(after))),
                 Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
@@ -134,7 +136,13 @@ async fn finish(
         }
     };
     write_status(object, ctx, local, &outcome, told, now).await?;
-    Ok((outcome.word(), Requeue::requeue(driver::jittered(after))))
+    // Whoever rests comes back when the next look is due, not earlier in vain.
+    let after = if local.rest.is_some() {
+        after
+    } else {
+        driver::jittered(after)
+    };
+    Ok((outcome.word(), Requeue::requeue(after)))
 }
 
 /// Writes the status if it differs, and an event if the reason does.
@@ -204,7 +212,7 @@ async fn attempt(
             .await;
             return release(object, ctx, "suspended: nothing was called").await;
         }
-        return Ok(Step::Quiet(Duration::from_hours(1)));
+        return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
     }
     let zadig = match link(object, ctx, deleting).await? {
         Ok(zadig) => zadig,
@@ -247,19 +255,14 @@ async fn attempt(
         .await?;
     let entry = list.environments.get(&key.env);
     let seen = entry.map(|entry| (entry.status.to_string(), entry.update_time));
-    if local.settled
-        && !person_spoke
+    if !person_spoke
         && local.declared.is_some()
         && seen.is_some()
         && local.seen == seen
+        && let Some(rest) = &mut local.rest
+        && let Some(wait) = rest.remaining(&zadig.budget, local.calls_per_look)
     {
-        let due = local.next_look.saturating_duration_since(Instant::now());
-        if !due.is_zero() {
-            return Ok(Step::Quiet(due));
-        }
-        if let Err(wait) = zadig.budget.take(local.calls_per_look) {
-            return Ok(Step::Quiet(wait));
-        }
+        return Ok(Step::Quiet(wait));
     }
     let now = Timestamp::now();
     let looker = Looker {
@@ -326,7 +329,7 @@ async fn attempt(
         Plan::InSync => Vec::new(),
         Plan::Blocked(blocked) => blocked,
         wait @ Plan::Wait(_) => {
-            local.settled = false;
+            local.rest = None;
             return Ok(told_plan(wait, told));
         }
     };
@@ -343,7 +346,7 @@ async fn attempt(
             now,
         )),
         _ => {
-            local.settled = false;
+            local.rest = None;
             Ok(told_plan(Plan::Blocked(blocked), told))
         }
     }
@@ -462,7 +465,7 @@ fn declared(
 /// How young the list has to be.
 fn list_since(local: &Local, zadig: &Zadig, deleting: bool) -> Instant {
     let now = Instant::now();
-    let age = if local.settled && !deleting {
+    let age = if local.rest.is_some() && !deleting {
         // The watcher of lists keeps it younger than this.
         zadig.intervals.list * 2
     } else {
@@ -596,7 +599,7 @@ async fn carry_out(
             driver::claim(object, ctx, ownership).await?;
             local.record = Some(ownership.clone());
             local.memory.sent(&action, environment, Timestamp::now());
-            local.settled = false;
+            local.rest = None;
             if ownership.state != OwnershipState::Pending {
                 // What is remembered from here on is stored at once: without it, the next process would take whatever is
                 // declared then for what the environment holds.
@@ -725,7 +728,7 @@ fn settle(
     now: Timestamp,
 ) -> Step {
     let Some(detail) = &present.detail else {
-        local.settled = false;
+        local.rest = None;
         return told_plan(Plan::Blocked(blocked), told);
     };
     let created = local
@@ -745,20 +748,20 @@ fn settle(
         trouble,
     } = health(environment, detail);
     told.services = Some((services, ready, environment.services.len()));
-    local.settled = true;
-    local.next_look = Instant::now() + driver::jittered(deep_interval(zadig, ctx, object, local));
-    let quiet_until_next_look = zadig.intervals.deep;
     if !blocked.is_empty() {
         // What was looked up by name may appear without anything in the environment moving.
-        local.settled = false;
-        return told_plan(Plan::Blocked(blocked), told);
+        let look_after = driver::jittered(BLOCKED_RETRY);
+        local.rest = Some(Rest::new(look_after));
+        return told_blocked(blocked, told, look_after);
     }
+    let look_after = driver::jittered(deep_interval(zadig, ctx, object, local));
+    local.rest = Some(Rest::new(look_after));
     let Some((trouble, message)) = trouble else {
         local.unhealthy_since = None;
         return Step::Tell {
             outcome: Outcome::Ready,
             told,
-            after: quiet_until_next_look,
+            after: look_after,
         };
     };
     let age = |since: Option<Timestamp>| {
@@ -768,7 +771,7 @@ fn settle(
     let unhealthy_since = *local.unhealthy_since.get_or_insert(now);
     let unhealthy_for = age(Some(unhealthy_since)).unwrap_or_default();
     if trouble == Trouble::NotReady && since_write < health::PROGRESS_DEADLINE {
-        local.settled = false;
+        local.rest = None;
         let after = (since_write / 4).clamp(Duration::from_secs(1), Duration::from_secs(20));
         return Step::Tell {
             outcome: Outcome::Progressing(message),
@@ -778,14 +781,15 @@ fn settle(
     }
     if is_ready(object) && unhealthy_for < health::GRACE {
         // Somebody else's roll-out, most likely: Ready is believed a little longer.
-        local.settled = false;
+        local.rest = None;
         return Step::Quiet(Duration::from_secs(5));
     }
-    local.next_look = Instant::now() + driver::jittered(Duration::from_mins(1));
+    let look_after = driver::jittered(UNHEALTHY_LOOK);
+    local.rest = Some(Rest::new(look_after));
     Step::Tell {
         outcome: Outcome::Unhealthy(trouble.reason(), message),
         told,
-        after: Duration::from_mins(1),
+        after: look_after,
     }
 }
 
@@ -819,19 +823,21 @@ fn told_plan(plan: Plan<Action>, told: Told) -> Step {
                 after: wait.after,
             }
         }
-        Plan::Blocked(blocked) => {
-            let reason = blocked
-                .first()
-                .map_or(Reason::InvalidSpec, |first| first.reason);
-            let messages: Vec<String> =
-                blocked.into_iter().map(|blocked| blocked.message).collect();
-            Step::Tell {
-                outcome: Outcome::Stalled(reason, messages.join("; ")),
-                told,
-                after: BLOCKED_RETRY,
-            }
-        }
+        Plan::Blocked(blocked) => told_blocked(blocked, told, BLOCKED_RETRY),
         Plan::InSync | Plan::Act(_) => Step::Quiet(Duration::from_secs(1)),
+    }
+}
+
+/// What only a person can mend, all of it in one message.
+fn told_blocked(blocked: Vec<Blocked>, told: Told, after: Duration) -> Step {
+    let reason = blocked
+        .first()
+        .map_or(Reason::InvalidSpec, |first| first.reason);
+    let messages: Vec<String> = blocked.into_iter().map(|blocked| blocked.message).collect();
+    Step::Tell {
+        outcome: Outcome::Stalled(reason, messages.join("; ")),
+        told,
+        after,
     }
 }
 
