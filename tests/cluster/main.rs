@@ -10,6 +10,7 @@
 
 mod env_config;
 mod environment;
+mod idle;
 mod smoke;
 #[allow(
     dead_code,

@@ -48,6 +48,10 @@ fn a_connection_becomes_ready_without_a_write_to_zadig() {
 #[test]
 fn writes_are_counted_by_who_made_them() {
     scenario(async |world| {
+        // The connection's own first status is not what is counted here.
+        world
+            .await_that::<ZadigConnection>("default", "Ready", is_ready)
+            .await;
         let mark = world.mark();
         world
             .apply(&world.config_map("by-hand", "key", "value"))

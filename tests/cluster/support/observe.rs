@@ -1,5 +1,7 @@
 //! What a scenario asks of an object, and points in time to count from.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use zadig_operator::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use zadig_operator::api::connection::ZadigConnection;
@@ -11,6 +13,13 @@ use zadig_operator::api::environment::ZadigEnvironment;
 pub(crate) struct Mark {
     pub(super) time: Timestamp,
     pub(super) seq: u64,
+}
+
+impl Mark {
+    /// How long ago it was.
+    pub(crate) fn age(self) -> Duration {
+        Duration::try_from(Timestamp::now().duration_since(self.time)).unwrap_or_default()
+    }
 }
 
 /// An object with conditions.

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
@@ -29,7 +30,9 @@ const REAL_PATIENCE: Duration = Duration::from_mins(3);
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Releasing an object takes one reconcile.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
-/// How many of the last calls a failed scenario prints.
+/// A scenario may have a thousand objects.
+const RELEASED_AT_ONCE: usize = 16;
+/// How many of the last calls and events a failed scenario prints.
 const LAST_CALLS: usize = 25;
 
 /// How a scenario's world differs from the usual one.
@@ -354,12 +357,18 @@ impl World {
 
     /// What the operator wrote to this scenario's namespace since then, but events.
     pub(crate) fn operator_writes_since(&self, mark: Mark) -> Vec<Write> {
+        let mut writes = self.all_operator_writes_since(mark);
+        writes.retain(|write| write.resource != "events");
+        writes
+    }
+
+    /// What the operator wrote to this scenario's namespace since then.
+    pub(crate) fn all_operator_writes_since(&self, mark: Mark) -> Vec<Write> {
         let writes = self.lab.access.writes().expect("the audit log is readable");
         let ours = |write: &Write| {
             write.time >= mark.time
                 && write.namespace == self.namespace
                 && write.user == User::Operator.name()
-                && write.resource != "events"
         };
         writes.into_iter().filter(ours).collect()
     }
@@ -375,20 +384,26 @@ impl World {
 
     /// The operator's events about an object, oldest first: reason and note.
     pub(crate) async fn events(&self, name: &str) -> Vec<(String, String)> {
+        let mut events = self.all_events().await;
+        events.retain(|(of, ..)| of == name);
+        events
+            .into_iter()
+            .map(|(_, reason, note)| (reason, note))
+            .collect()
+    }
+
+    /// The operator's events about all objects, oldest first: name, reason and note.
+    async fn all_events(&self) -> Vec<(String, String, String)> {
         let list = self.api::<Event>().list(&ListParams::default()).await;
         let mut events = list.expect("the API server answers").items;
-        events.retain(|event| {
-            event
-                .regarding
-                .as_ref()
-                .and_then(|object| object.name.as_deref())
-                == Some(name)
-        });
         events.sort_by_key(|event| event.event_time.as_ref().map(|time| time.0));
         let text = |text: Option<String>| text.unwrap_or_default();
         events
             .into_iter()
-            .map(|event| (text(event.reason), text(event.note)))
+            .map(|event| {
+                let name = event.regarding.and_then(|object| object.name);
+                (text(name), text(event.reason), text(event.note))
+            })
             .collect()
     }
 
@@ -416,15 +431,10 @@ impl World {
                 println!("{seq} {time} {method} {path}?{query} -> {status} {body}");
             }
         }
-        let list = self
-            .api::<ZadigEnvironment>()
-            .list(&ListParams::default())
-            .await;
-        for env in list.map(|list| list.items).unwrap_or_default() {
-            let name = env.name_any();
-            for (reason, note) in self.events(&name).await {
-                println!("event of {name}: {reason}: {note}");
-            }
+        let events = self.all_events().await;
+        println!("the last of {} events:", events.len());
+        for (name, reason, note) in events.iter().rev().take(LAST_CALLS).rev() {
+            println!("{name}: {reason}: {note}");
         }
     }
 
@@ -436,18 +446,19 @@ impl World {
             .list_metadata(&ListParams::default())
             .await
             .expect("the API server answers");
-        for env in list {
-            let name = env.name_any();
-            // Any of them may end by itself at any moment.
-            let _ = envs
-                .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&orphan))
-                .await;
-            let _ = envs.delete(&name, &DeleteParams::background()).await;
-            let gone = await_condition(envs.clone(), &name, |env: Option<&ZadigEnvironment>| {
-                env.is_none()
-            });
-            let _ = tokio::time::timeout(RELEASE_PATIENCE, gone).await;
-        }
+        stream::iter(list)
+            .for_each_concurrent(RELEASED_AT_ONCE, async |env| {
+                let name = env.name_any();
+                // Any of them may end by itself at any moment.
+                let _ = envs
+                    .patch_metadata(&name, &PatchParams::default(), &Patch::Merge(&orphan))
+                    .await;
+                let _ = envs.delete(&name, &DeleteParams::background()).await;
+                let is_gone = |env: Option<&ZadigEnvironment>| env.is_none();
+                let gone = await_condition(envs.clone(), &name, is_gone);
+                let _ = tokio::time::timeout(RELEASE_PATIENCE, gone).await;
+            })
+            .await;
         for released in [
             release_all::<ZadigEnvConfig>(&self.client, &self.namespace).await,
             release_all::<ZadigEnvironment>(&self.client, &self.namespace).await,
