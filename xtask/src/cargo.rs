@@ -56,7 +56,15 @@ pub(crate) enum Profile {
 pub(crate) fn build_programs(profile: Profile) -> Result<Programs> {
     let started = std::time::Instant::now();
     eprintln!("Building the operator and the simulator ...");
-    let mut command = cargo(&["build", "--workspace", "--bins", "--quiet"]);
+    let mut command = cargo(&[
+        "build",
+        "--workspace",
+        "--bin",
+        "zadig-operator",
+        "--bin",
+        "zadig-sim",
+        "--quiet",
+    ]);
     let dir = match profile {
         Profile::Dev => "debug",
         Profile::Release => {
