@@ -102,7 +102,8 @@ fn syntax_error(body: &str, error: &serde_json::Error) -> String {
     format!("invalid character '{found}' {place}")
 }
 
-fn kind_of(value: &Value) -> &'static str {
+/// Go's word for a JSON value's type.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",

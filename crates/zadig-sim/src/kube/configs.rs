@@ -6,6 +6,11 @@ use super::validate::{SUBDOMAIN_RULE, is_subdomain};
 
 /// Whether the manifest may be stored in the place of `live`; the error says what does not fit.
 pub(super) fn fits(kind: &str, manifest: &Value, live: Option<&Value>) -> Result<(), String> {
+    if matches!(kind, "ConfigMap" | "Secret")
+        && live.is_some_and(|live| frozen(live) && content(live) != content(manifest))
+    {
+        return Err("data: Forbidden: field is immutable when `immutable` is set".to_owned());
+    }
     match kind {
         "ConfigMap" => keys_fit(manifest),
         "Secret" => {
@@ -18,6 +23,14 @@ pub(super) fn fits(kind: &str, manifest: &Value, live: Option<&Value>) -> Result
         "PersistentVolumeClaim" => claim_fits(manifest, live),
         _ => Ok(()),
     }
+}
+
+fn frozen(object: &Value) -> bool {
+    object["immutable"] == true
+}
+
+fn content(object: &Value) -> [&Value; 3] {
+    [&object["data"], &object["binaryData"], &object["immutable"]]
 }
 
 fn keys_fit(manifest: &Value) -> Result<(), String> {
@@ -125,6 +138,7 @@ mod tests {
                 Some(&opaque),
             ),
             refusal("Secret", &opaque, Some(&opaque)),
+            refusal("ConfigMap", &json!({}), Some(&json!({ "immutable": true }))),
             refusal("Ingress", &json!({ "spec": {} }), None),
             refusal("Ingress", &rule(json!({ "host": "$EnvName$" })), None),
             refusal("Ingress", &rule(json!({ "http": { "paths": [{}] } })), None),
@@ -144,6 +158,7 @@ mod tests {
                 "",
                 "type",
                 "",
+                "data",
                 "spec",
                 "spec.rules[1].host",
                 "spec.rules[1].http.paths[0].pathType",

@@ -42,8 +42,8 @@ impl Args {
         found.map(|(_, text)| text)
     }
 
-    /// The object of the text, which has to be of the type that the body names.
-    fn manifest(&self) -> Result<(ConfigKind, Value), Fail> {
+    /// The object of the text, which has to be of the type that the body names; `verb` is what is done with it.
+    fn manifest(&self, verb: &str) -> Result<(ConfigKind, Value), Fail> {
         let refused = |text: String| Fail::code(6095, text);
         let manifest = configs::manifest(&self.yaml_data).map_err(refused)?;
         let kind = manifest["kind"].as_str().unwrap_or("");
@@ -59,7 +59,7 @@ impl Args {
         }
         match ConfigKind::of_name(&self.common_env_cfg_type) {
             Some(kind) => Ok((kind, manifest)),
-            None => Err(refused(format!("{kind} is not support update"))),
+            None => Err(refused(format!("{kind} is not support {verb}"))),
         }
     }
 }
@@ -137,7 +137,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
     yaml::document(&args.yaml_data).map_err(refused)?;
     let env = (project.to_owned(), args.env_key.clone());
     let target = Target::find(world, env, request, 6095)?;
-    let (kind, manifest) = args.manifest()?;
+    let (kind, manifest) = args.manifest("create")?;
     let mut manifest = configs::typed(kind, manifest).map_err(refused)?;
     configs::label(&mut manifest, "s-product", project);
     let name = name_of(&manifest).to_owned();
@@ -172,7 +172,10 @@ fn secret_error(exists: bool, path: &str, error: &str) -> String {
 }
 
 fn ingress_error(manifest: &Value, error: &str) -> String {
-    format!("Failed to UpdateOrCreateIngress Ingress, manifest is\n{manifest}\n, error: {error}")
+    format!(
+        "Failed to UpdateOrCreateIngress Ingress, manifest is\n{}\n, error: {error}",
+        configs::go_object(manifest)
+    )
 }
 
 pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
@@ -193,7 +196,7 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
         request.scope,
     )?;
     world.licensed_for(request.scope)?;
-    let (kind, manifest) = args.manifest()?;
+    let (kind, manifest) = args.manifest("update")?;
     let code = match kind {
         ConfigKind::ConfigMap => 6089,
         _ => 6095,

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::kube::Cluster;
 use crate::kube::istio::Server;
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
@@ -96,7 +97,18 @@ pub(crate) fn disable(world: &mut World, request: &Request) -> Outcome {
 /// The answer is built and then lost (Z§13 no. 22).
 pub(crate) fn portal(world: &mut World, request: &Request) -> Outcome {
     let env = asked(request)?;
-    shared(world, &env).map_err(|text| Fail::code(6079, text))?;
+    let refused = |text: String| Fail::code(6079, text);
+    shared(world, &env).map_err(refused)?;
+    world
+        .environments
+        .get(&env)
+        .and_then(|environment| world.clusters.get(&environment.cluster_id))
+        .map_or(Ok(()), Cluster::ingress_gateway)
+        .map_err(|error| {
+            refused(format!(
+                "failed to get default istio ingress gateway address: {error}"
+            ))
+        })?;
     Ok(Reply::success())
 }
 

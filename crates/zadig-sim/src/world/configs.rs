@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::{Key, World};
 use crate::kube::{Cluster, Object, entry, merge, template_of};
 use crate::render::{Place, system_variables};
+use crate::request::kind_of;
+use crate::variables::go_print;
 use crate::yaml;
 
 /// A type of configuration objects.
@@ -141,15 +143,21 @@ impl ConfigRecords {
 /// The manifest of a text, as Zadig's decoder takes it: an object with a kind.
 pub(crate) fn manifest(text: &str) -> Result<Value, String> {
     let object = yaml::document(text)?;
-    if !object.is_object() {
+    if !object.is_object() && !object.is_null() {
         return Err(format!(
-            "couldn't get version/kind; json parse error: json: cannot unmarshal {object} into Go value of type struct {{ APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}"
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string; Kind string }}",
+            kind_of(&object)
         ));
     }
     if object["kind"].as_str().unwrap_or("").is_empty() {
         return Err(format!("Object 'Kind' is missing in '{object}'"));
     }
     Ok(object)
+}
+
+/// An object as Go prints it with `%v`.
+pub(crate) fn go_object(object: &Value) -> String {
+    format!("&{{{}}}", go_print(object))
 }
 
 /// The manifest as its Go type holds it.
@@ -366,8 +374,9 @@ impl World {
         let mut object = manifest(text)?;
         let Some(kind) = ConfigKind::of_object(&object) else {
             return Err(format!(
-                "Failed to initEnvConfigSet {}, manifest is\n{object}\n, error: kind not support",
-                object["kind"].as_str().unwrap_or("")
+                "Failed to initEnvConfigSet {}, manifest is\n{}\n, error: kind not support",
+                object["kind"].as_str().unwrap_or(""),
+                go_object(&object)
             ));
         };
         label(&mut object, "s-product", &env.0);

@@ -450,12 +450,15 @@ impl World {
             self.release(env);
             return;
         }
-        for sub in self.subs_of(env) {
-            self.begin_delete(&sub, true);
-        }
+        let subs = self.subs_of(env);
         let Some(environment) = self.environments.remove(env) else {
             return;
         };
+        if environment.share == Share::Base {
+            for sub in subs {
+                self.begin_delete(&sub, true);
+            }
+        }
         let releases = environment.installed(|_| true);
         if let Share::Of(base) = environment.share {
             self.unroute(&(env.0.clone(), base), &env.1);

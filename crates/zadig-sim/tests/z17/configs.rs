@@ -535,3 +535,144 @@ async fn z17_29_configs_of_a_creation_may_be_of_each_type_and_a_refused_one_refu
         "{refused:?}"
     );
 }
+
+#[tokio::test]
+async fn z17_09_a_service_variable_is_replaced_by_the_service_of_the_body() {
+    let zadig = running().await;
+    let mut body = config_map("extra", "$Service$");
+    body["service_name"] = json!("Web");
+    assert_eq!(zadig.put(PUT, &body).await.whole(), success());
+    let live = zadig.object(NAMESPACE, "ConfigMap", "extra");
+    assert_eq!(live["data"], json!({"k": "web"}));
+}
+
+#[tokio::test]
+async fn z17_08_configs_are_taken_in_any_state_and_leave_the_record_alone() {
+    let zadig = Zadig::start().await;
+    let path = "/environments?projectKey=shop";
+    zadig
+        .post(path, &creation_with("dev", &["web"], &json!({})))
+        .await;
+    let before = zadig.listed("dev").await;
+    assert_eq!(before["status"], "creating");
+    for (answer, expected) in [
+        (zadig.put(PUT, &secret("pass", "one")).await, success()),
+        (zadig.post(POST, &config_map("fresh", "x")).await, success()),
+        (
+            zadig
+                .delete("/environments/dev/envcfg/fresh?projectKey=shop&type=ConfigMap")
+                .await,
+            success(),
+        ),
+    ] {
+        assert_eq!(answer.whole(), expected);
+    }
+    assert_eq!(zadig.listed("dev").await, before);
+}
+
+#[tokio::test]
+async fn z17_09_a_missing_environment_has_the_code_of_the_type() {
+    let zadig = Zadig::start().await;
+    let mut bodies = [
+        ("ConfigMap", 6088, 6089, config_map("c", "x")),
+        ("Secret", 6094, 6095, secret("s", "x")),
+        ("Ingress", 6094, 6095, ingress("a.example.com", None)),
+        ("PVC", 6094, 6095, claim("1Gi")),
+    ];
+    for (kind, listed, updated, body) in &mut bodies {
+        body["env_key"] = json!("nope");
+        let text = "mongo: no documents in result";
+        let coded_by = |code: u16| match code {
+            6094 => coded_as(6094, "列出对象资源失败", text),
+            code => coded(code, text),
+        };
+        for path in ["envcfgs?", "envcfg/c?"] {
+            let path = format!("/environments/nope/{path}projectKey=shop&type={kind}");
+            assert_eq!(zadig.get(&path).await.whole(), coded_by(*listed), "{path}");
+        }
+        assert_eq!(zadig.put(PUT, body).await.whole(), coded_by(*updated));
+        let created = zadig
+            .post("/environments/nope/envcfgs?projectKey=shop", body)
+            .await;
+        assert_eq!(created.whole(), coded_by(6095));
+        let path = format!("/environments/nope/envcfg/c?projectKey=shop&type={kind}");
+        let text = "failed to find product shop: mongo: no documents in result";
+        assert_eq!(zadig.delete(&path).await.whole(), coded(6077, text));
+    }
+}
+
+#[tokio::test]
+async fn z17_09_anybody_reads_and_only_editors_write() {
+    let zadig = running().await;
+    let (viewer, editor) = (zadig.user("viewer"), zadig.user("editor"));
+    let listed = viewer
+        .get("/environments/dev/envcfgs?projectKey=shop&type=Secret")
+        .await;
+    assert_eq!(listed.status, 200);
+    let path = "/environments/dev/envcfg/default-registry-secret?projectKey=shop&type=Secret";
+    assert!(viewer.get(path).await.text.contains(".dockercfg"));
+    let body = config_map("extra", "v2");
+    assert_eq!(viewer.put(PUT, &body).await.bare(), empty(403));
+    assert_eq!(
+        viewer.post(POST, &config_map("c", "x")).await.bare(),
+        empty(403)
+    );
+    assert_eq!(viewer.delete(path).await.bare(), empty(403));
+    assert_eq!(editor.put(PUT, &body).await.whole(), success());
+    assert_eq!(
+        detail(&zadig, "ConfigMap", "extra").await["configMap_detail"]["update_by"],
+        "editor"
+    );
+}
+
+#[tokio::test]
+async fn z17_29_a_secret_is_replaced_as_a_whole_and_keeps_its_type() {
+    let zadig = running().await;
+    let text = |fields: &str| {
+        let mut body = secret("pass", "x");
+        let start = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: pass\n";
+        body["yaml_data"] = json!(format!("{start}{fields}"));
+        body
+    };
+    let mut put = Vec::new();
+    for fields in [
+        "stringData: {a: one, b: two}\n",
+        "data: {b: dHdv}\n",
+        "type: kubernetes.io/tls\nstringData: {b: two}\n",
+        "data: {b: \"?\"}\n",
+    ] {
+        put.push(zadig.put(PUT, &text(fields)).await.status);
+        zadig.advance(1_000);
+    }
+    assert_eq!(put, [200, 200, 400, 400]);
+    let shown = detail(&zadig, "Secret", "pass").await["secret_detail"]["yaml_data"].clone();
+    let shown: Value = serde_saphyr::from_str(shown.as_str().unwrap()).unwrap();
+    assert_eq!(
+        (&shown["data"], &shown["type"]),
+        (&json!({"b": "dHdv"}), &json!("Opaque"))
+    );
+}
+
+#[tokio::test]
+async fn z17_29_a_deletion_takes_the_last_write_alone_out_of_force() {
+    let zadig = running().await;
+    for user in ["editor", "owner"] {
+        let answer = zadig.user(user).put(PUT, &config_map("extra", user)).await;
+        assert_eq!(answer.whole(), success());
+        zadig.advance(1_000);
+    }
+    let writer = async || {
+        let list = zadig
+            .get("/environments/dev/envcfgs?projectKey=shop&type=ConfigMap")
+            .await
+            .ok();
+        let items = list.as_array().unwrap();
+        let item = items.iter().find(|it| it["name"] == "extra").unwrap();
+        item["update_by"].clone()
+    };
+    assert_eq!(writer().await, "owner");
+    zadig
+        .delete("/environments/dev/envcfg/extra?projectKey=shop&type=ConfigMap")
+        .await;
+    assert_eq!(writer().await, "editor", "Zadig marks one record, not all");
+}

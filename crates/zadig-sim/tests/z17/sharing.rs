@@ -356,3 +356,21 @@ async fn a_cluster_tells_whether_it_is_a_mesh() {
         assert_eq!(zadig.get(&path).await.whole(), (200, json!(mesh)));
     }
 }
+
+#[tokio::test]
+async fn an_environment_that_is_no_base_keeps_what_was_made_on_top_of_it() {
+    let zadig = base_in(CLUSTER).await;
+    zadig.create_with(sub(CLUSTER)).await;
+    let portal = "/environments/sub/share/portal/web?projectKey=shop";
+    let text = "failed to get default istio ingress gateway address: failed to get istio default ingress gateway istio-ingressgateway in ns istio-system, err: services \"istio-ingressgateway\" not found";
+    assert_eq!(
+        zadig.get(portal).await.whole(),
+        coded_as(6079, "获取入口服务配置失败", text)
+    );
+    zadig
+        .delete("/environments/base?projectKey=shop&isDelete=true")
+        .await;
+    zadig.settle();
+    assert_eq!(zadig.status("base").await, "absent");
+    assert_eq!(zadig.status("sub").await, "failed");
+}
