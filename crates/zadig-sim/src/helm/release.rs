@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::chart::{Chart, Occasion};
 use crate::kube::apply::is_native;
-use crate::kube::{Cluster, Cx, entry, merge, seconds_text};
+use crate::kube::{Cluster, Cx, entry, merge, seconds_text, validate};
 use crate::render::id_of;
 
 /// Zadig lets Helm keep this many revisions.
@@ -53,7 +53,7 @@ pub(crate) fn history(kube: &Cluster, namespace: &str, name: &str) -> Vec<Releas
 
 /// Installs a chart, or upgrades the release that is there, to a new revision.
 ///
-/// The error is Helm's. A manifest that cannot be rendered leaves no trace; one that the cluster refuses leaves a failed revision.
+/// The error is Helm's. What cannot be rendered or decoded leaves no trace; what the cluster refuses leaves a failed revision.
 pub(crate) fn deploy(
     kube: &mut Cluster,
     cx: &mut Cx<'_>,
@@ -73,6 +73,9 @@ pub(crate) fn deploy(
     let mut manifest = chart.render(occasion, &computed)?;
     for object in &mut manifest {
         own(object, namespace, name);
+        validate::decode(kind_and_name(object).0, object).map_err(|error| {
+            format!("unable to build kubernetes objects from release manifest: {error}")
+        })?;
     }
     // An upgrade is measured against what was deployed last, or else against what was tried last.
     let old = before
@@ -248,5 +251,164 @@ fn store(kube: &mut Cluster, cx: &mut Cx<'_>, release: &Release) -> Result<(), S
         kube.replace(cx, &release.namespace, secret)
     } else {
         kube.create(cx, &release.namespace, &secret)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::seed::{ChartFiles, ServiceSeed};
+
+    const DEPLOYMENT: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: {{ .Values.replicas }}\n  selector: {matchLabels: {app: {{ .Values.app }}}}\n  template:\n    metadata: {labels: {app: {{ .Values.app }}}}\n    spec: {containers: [{name: web, image: r/web}]}\n";
+    const SERVICE: &str = "{{ if .Values.service }}\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n{{ end }}\n";
+
+    fn chart() -> Chart {
+        let files = ChartFiles {
+            metadata: json!({"name": "web", "version": "1.0.0"}),
+            values: json!({"replicas": 2, "app": "web", "service": true}),
+            templates: vec![
+                ("deployment.yaml".to_owned(), DEPLOYMENT.to_owned()),
+                ("service.yaml".to_owned(), SERVICE.to_owned()),
+            ],
+        };
+        Chart::new(&files, &ServiceSeed::default())
+    }
+
+    struct Bench {
+        kube: Cluster,
+        rng: fastrand::Rng,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let mut bench = Self {
+                kube: Cluster::new(false, true, vec!["node-0".to_owned()], String::new()),
+                rng: fastrand::Rng::with_seed(1),
+            };
+            bench
+                .act(|kube, cx| kube.create_namespace(cx, "ns", &[]))
+                .unwrap();
+            bench
+        }
+
+        fn act<T>(&mut self, act: impl FnOnce(&mut Cluster, &mut Cx<'_>) -> T) -> T {
+            let mut cx = Cx {
+                now: Timestamp::from_second(100).unwrap(),
+                pod_ready: Duration::from_secs(1),
+                rng: &mut self.rng,
+                wake: Vec::new(),
+            };
+            act(&mut self.kube, &mut cx)
+        }
+
+        fn deploy(&mut self, config: &Value) -> Result<(), String> {
+            self.act(|kube, cx| deploy(kube, cx, "ns", "web", &chart(), config))
+        }
+
+        /// Each revision with its status.
+        fn revisions(&self) -> Vec<String> {
+            let all = history(&self.kube, "ns", "web").into_iter();
+            all.map(|it| format!("{} {}", it.version, it.info.status))
+                .collect()
+        }
+
+        fn has(&self, kind: &str) -> bool {
+            self.kube.object("ns", kind, "web").is_some()
+        }
+    }
+
+    #[test]
+    fn each_deployment_makes_a_revision_and_supersedes_the_one_before() {
+        let mut bench = Bench::new();
+        bench.deploy(&json!({})).unwrap();
+        bench.deploy(&json!({"service": false})).unwrap();
+        assert_eq!(bench.revisions(), ["1 superseded", "2 deployed"]);
+        assert_eq!(
+            (bench.has("Deployment"), bench.has("Service")),
+            (true, false)
+        );
+        let newest = history(&bench.kube, "ns", "web").pop().unwrap();
+        assert_eq!(newest.config, json!({"service": false}));
+        assert_eq!(
+            newest.computed,
+            json!({"replicas": 2.0, "app": "web", "service": false})
+        );
+    }
+
+    #[test]
+    fn foreign_replicas_are_put_back_and_deleted_objects_come_back() {
+        let mut bench = Bench::new();
+        bench.deploy(&json!({})).unwrap();
+        bench
+            .act(|kube, cx| kube.scale(cx, "ns", "Deployment", "web", 7))
+            .unwrap();
+        bench.kube.remove("ns", "Service", "web");
+        bench.deploy(&json!({})).unwrap();
+        let live = bench.kube.object("ns", "Deployment", "web").unwrap();
+        assert_eq!((live.replicas(), bench.has("Service")), (2, true));
+        assert_eq!(owner(&live.manifest), Some("web"));
+        assert_eq!(live.label("app.kubernetes.io/managed-by"), Some("Helm"));
+    }
+
+    #[test]
+    fn what_the_cluster_refuses_leaves_a_failed_revision_and_nothing_new() {
+        let mut bench = Bench::new();
+        bench.deploy(&json!({"app": "not a label!"})).unwrap_err();
+        assert_eq!(bench.revisions(), ["1 failed"]);
+        assert!(!bench.has("Service"), "created before, and removed again");
+        bench.deploy(&json!({})).unwrap();
+        bench.deploy(&json!({"app": "other"})).unwrap_err();
+        assert_eq!(bench.revisions(), ["1 failed", "2 deployed", "3 failed"]);
+        assert!(bench.has("Service"), "it was there before");
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_or_decoded_leaves_no_trace() {
+        let mut bench = Bench::new();
+        bench.deploy(&json!({"replicas": "many"})).unwrap_err();
+        assert_eq!(
+            (bench.revisions(), bench.has("Service")),
+            (Vec::new(), false)
+        );
+    }
+
+    #[test]
+    fn an_object_that_belongs_to_nobody_is_not_taken_over() {
+        let mut bench = Bench::new();
+        let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}});
+        bench
+            .act(|kube, cx| kube.create(cx, "ns", &foreign))
+            .unwrap();
+        let error = bench.deploy(&json!({})).unwrap_err();
+        assert!(error.contains("invalid ownership metadata"), "{error}");
+        assert_eq!(
+            (bench.revisions(), bench.has("Deployment")),
+            (Vec::new(), false)
+        );
+    }
+
+    #[test]
+    fn ten_revisions_are_kept() {
+        let mut bench = Bench::new();
+        for _ in 0..12 {
+            bench.deploy(&json!({})).unwrap();
+        }
+        let kept = bench.revisions();
+        assert_eq!((kept.len(), kept[0].as_str()), (10, "3 superseded"));
+    }
+
+    #[test]
+    fn a_release_goes_with_its_objects_and_revisions() {
+        let mut bench = Bench::new();
+        bench.deploy(&json!({})).unwrap();
+        bench.deploy(&json!({})).unwrap();
+        assert!(uninstall(&mut bench.kube, "ns", "web"));
+        assert_eq!(bench.revisions(), Vec::<String>::new());
+        assert!(!bench.has("Deployment") && !bench.has("Service"));
+        assert!(!uninstall(&mut bench.kube, "ns", "web"));
     }
 }
