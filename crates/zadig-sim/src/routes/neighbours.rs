@@ -136,6 +136,14 @@ fn containers(revision: &Revision) -> Vec<Value> {
         .collect()
 }
 
+/// The newest revision of a template that is text; charts have routes of their own.
+fn text_of(service: &Service) -> Option<&Revision> {
+    service
+        .revisions
+        .last()
+        .filter(|revision| revision.chart.is_none())
+}
+
 pub(crate) fn templates(world: &mut World, request: &Request) -> Outcome {
     let key = request.required("projectKey", "projectKey can't be empty")?;
     world.licensed_for(request.scope)?;
@@ -145,11 +153,12 @@ pub(crate) fn templates(world: &mut World, request: &Request) -> Outcome {
         .into_iter()
         .flat_map(|project| project.templates(request.scope))
         .filter_map(|(name, service)| {
+            let revision = text_of(service)?;
             Some(json!({
                 "service_name": name,
                 "source": "spock",
                 "type": "k8s",
-                "containers": containers(service.revisions.last()?),
+                "containers": containers(revision),
             }))
         })
         .collect();
@@ -163,7 +172,7 @@ pub(crate) fn template(world: &mut World, request: &Request) -> Outcome {
     let revision = world
         .projects
         .get(key)
-        .and_then(|project| project.templates(request.scope).get(name)?.revisions.last())
+        .and_then(|project| text_of(project.templates(request.scope).get(name)?))
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
     Ok(Reply::json(&json!({
         "service_name": name,
@@ -250,6 +259,7 @@ fn revise(world: &mut World, request: &Request, change: impl FnOnce(&mut Revisio
             project
                 .templates_mut(request.scope)
                 .get_mut(request.param(0))
+                .filter(|service| text_of(service).is_some())
         })
         .ok_or_else(|| Fail::wrapped(NO_DOCUMENTS))?;
     let mut revision = service.revisions.last().cloned().unwrap_or_default();
