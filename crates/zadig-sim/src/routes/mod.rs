@@ -5,7 +5,7 @@
 mod configs;
 pub(crate) mod create;
 mod delete;
-mod helm;
+pub(crate) mod helm;
 mod image;
 mod logs;
 mod neighbours;

@@ -9,6 +9,7 @@ use super::World;
 use crate::auth::User;
 use crate::clock::later;
 use crate::options::{ClockMode, Licence};
+use crate::reply::Outcome;
 use crate::request::Request;
 use crate::routes;
 use crate::scope::Scope;
@@ -67,13 +68,28 @@ impl World {
             user,
             scope,
         };
-        let create = match scope {
-            Scope::Test => routes::create::create,
-            Scope::Production => routes::create::create_production,
+        let made = match scope {
+            _ if self.is_helm_project(project) => self.make_helm(request, environment),
+            Scope::Test => routes::create::create(self, &request),
+            Scope::Production => routes::create::create_production(self, &request),
         };
-        if let Err(refused) = create(self, &request) {
+        if let Err(refused) = made {
             let key = environment.body.get("env_key").unwrap_or(&Value::Null);
             tracing::warn!(project, %key, ?refused, "an environment of the seed is left out");
         }
+    }
+
+    /// A Helm environment is created empty; its services are deployed by a call of their own (Z§4.21).
+    fn make_helm(&mut self, mut request: Request, environment: &EnvironmentSeed) -> Outcome {
+        let mut body = environment.body.clone();
+        // These routes call the key `env_name`.
+        if let Some(key) = body.remove("env_key") {
+            body.insert("env_name".to_owned(), key);
+        }
+        body.insert("production".to_owned(), json!(environment.production));
+        request.body = json!(body).to_string();
+        routes::helm::create(self, &request)?;
+        self.advance_to(later(self.now(), Duration::from_secs(1)));
+        routes::helm::add(self, &request)
     }
 }

@@ -4,18 +4,18 @@ use serde_json::{Value, json};
 
 use crate::support::{CLUSTER, REGISTRY, Zadig, coded, image, success, wrapped};
 
-const NAMESPACE: &str = "shop-helm-env-dev";
-const CREATE: &str = "/environments/helm?projectKey=shop-helm";
-const ADD: &str = "/environments/helm/dev/services?projectKey=shop-helm";
+pub(crate) const NAMESPACE: &str = "shop-helm-env-dev";
+pub(crate) const CREATE: &str = "/environments/helm?projectKey=shop-helm";
+pub(crate) const ADD: &str = "/environments/helm/dev/services?projectKey=shop-helm";
 
-fn creation() -> Value {
+pub(crate) fn creation() -> Value {
     json!({
         "env_name": "dev", "alias": "Dev", "cluster_id": CLUSTER, "namespace": NAMESPACE, "registry_id": REGISTRY,
         "production": false
     })
 }
 
-fn service(fields: &Value) -> Value {
+pub(crate) fn service(fields: &Value) -> Value {
     let mut service = json!({"service_name": "hweb", "deploy_strategy": "deploy"});
     for (key, value) in fields.as_object().unwrap() {
         service[key] = value.clone();
@@ -23,21 +23,21 @@ fn service(fields: &Value) -> Value {
     json!({"env_name": "dev", "production": false, "services": [service]})
 }
 
-fn updating() -> (u16, Value) {
+pub(crate) fn updating() -> (u16, Value) {
     (
         200,
         json!([{"env_name": "dev", "status": "Updating", "err_message": ""}]),
     )
 }
 
-async fn empty_environment() -> Zadig {
+pub(crate) async fn empty_environment() -> Zadig {
     let zadig = Zadig::start().await;
     assert_eq!(zadig.post(CREATE, &creation()).await.whole(), success());
     zadig.settle();
     zadig
 }
 
-async fn running() -> Zadig {
+pub(crate) async fn running() -> Zadig {
     let zadig = empty_environment().await;
     let body = service(&json!({
         "values_yaml": "replicaCount: 2\n", "override_kvs": [{"key": "port", "value": 9090}]
@@ -47,12 +47,12 @@ async fn running() -> Zadig {
     zadig
 }
 
-async fn status(zadig: &Zadig) -> String {
+pub(crate) async fn status(zadig: &Zadig) -> String {
     let list = zadig.get("/environments?projectKey=shop-helm").await.ok();
     list[0]["status"].as_str().unwrap_or("absent").to_owned()
 }
 
-async fn values(zadig: &Zadig) -> Value {
+pub(crate) async fn values(zadig: &Zadig) -> Value {
     let path = "/environments/service/values?projectKey=shop-helm&envName=dev&serviceName=hweb";
     let answer = zadig.get(path).await;
     assert_eq!(answer.bare().1, Some("text/plain; charset=utf-8"));
@@ -69,7 +69,7 @@ fn releases(zadig: &Zadig) -> usize {
         .count()
 }
 
-fn deployment(zadig: &Zadig) -> Value {
+pub(crate) fn deployment(zadig: &Zadig) -> Value {
     zadig.object(NAMESPACE, "Deployment", "hweb")
 }
 

@@ -20,6 +20,7 @@ mod levels;
 mod lifecycle;
 mod order;
 mod production;
+mod releases;
 mod scaling;
 mod services;
 mod sharing;
