@@ -71,18 +71,41 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &str, go_type: &str) -> Result<T
             syntax_error(body, &error)
         }
     })?;
+    let value = without_nulls(value);
     if value.is_null() {
-        return serde_json::from_value(Value::Object(serde_json::Map::new()))
-            .map_err(|error| error.to_string());
+        return empty().map_err(|error| error.to_string());
     }
     let kind = kind_of(&value);
+    let mismatch = || format!("json: cannot unmarshal {kind} into Go value of type {go_type}");
+    // Serde takes a list for a structure, Go does not.
+    if value.is_array() && empty::<T>().is_ok() {
+        return Err(mismatch());
+    }
     serde_json::from_value(value).map_err(|error| {
         if kind == "object" {
             format!("json: cannot unmarshal into Go value of type {go_type}: {error}")
         } else {
-            format!("json: cannot unmarshal {kind} into Go value of type {go_type}")
+            mismatch()
         }
     })
+}
+
+/// What Go has when nothing was sent.
+fn empty<T: DeserializeOwned>() -> serde_json::Result<T> {
+    serde_json::from_value(Value::Object(serde_json::Map::new()))
+}
+
+/// Go leaves a field alone that is null, as one that is absent.
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(map) => map
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
 }
 
 fn syntax_error(body: &str, error: &serde_json::Error) -> String {
@@ -156,6 +179,8 @@ pub(crate) fn decode_percent(text: &str, plus: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize;
+
     use super::*;
 
     #[test]
@@ -168,6 +193,30 @@ mod tests {
                 ("e".to_owned(), String::new())
             ]
         );
+    }
+
+    #[derive(Debug, Default, PartialEq, Deserialize)]
+    #[serde(default)]
+    struct Args {
+        name: String,
+        list: Vec<String>,
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent_and_a_list_is_no_structure() {
+        assert_eq!(
+            decode(r#"{"name": null, "list": ["a"]}"#, "service.Args"),
+            Ok(Args {
+                list: vec!["a".to_owned()],
+                ..Args::default()
+            })
+        );
+        assert_eq!(decode("null", "service.Args"), Ok(Args::default()));
+        assert_eq!(
+            decode::<Args>("[]", "service.Args"),
+            Err("json: cannot unmarshal array into Go value of type service.Args".to_owned())
+        );
+        assert_eq!(decode::<Vec<Args>>("[{}]", ""), Ok(vec![Args::default()]));
     }
 
     #[test]
