@@ -10,7 +10,7 @@ use crate::scope::{Permission, Scope};
 use crate::variables::EnumCheck;
 use crate::world::environment::kind_and_name;
 use crate::world::helm::Source;
-use crate::world::{Key, World};
+use crate::world::{Key, Origin, World};
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -95,11 +95,26 @@ pub(crate) fn scale(world: &mut World, request: &Request) -> Outcome {
             ),
         ));
     }
-    let variable = replicas_variable(
-        &service.revision.text,
-        &args.workload_type,
-        &args.workload_name,
-    );
+    let variable = match environment.replicas_origin(service, &id) {
+        Origin::Literal => None,
+        Origin::Variable(key) => Some(key),
+        Origin::Expression => {
+            return Err(Fail::code(
+                6081,
+                format!(
+                    "replicas of workload {id} is rendered by a template expression and cannot be updated by scale"
+                ),
+            ));
+        }
+        Origin::Shared(key) => {
+            return Err(Fail::code(
+                6081,
+                format!(
+                    "replicas of workload {id} is sourced from variable {key} that is shared by several workloads and cannot be updated by scale"
+                ),
+            ));
+        }
+    };
     let bound = variable.as_ref().and_then(|key| {
         service
             .variables
@@ -191,30 +206,6 @@ pub(super) fn refresh_applied(
     if let (Some(objects), Some(service)) = (rendered, environment.service_mut(name)) {
         service.applied = objects;
     }
-}
-
-/// The variable that a workload's replicas come from, where the template says `{{.key}}` there.
-fn replicas_variable(template: &str, kind: &str, name: &str) -> Option<String> {
-    let document = template.split("\n---").find(|document| {
-        let has = |key: &str, value: &str| {
-            document.lines().any(|line| {
-                line.trim()
-                    .strip_prefix(key)
-                    .is_some_and(|rest| rest.trim() == value)
-            })
-        };
-        has("kind:", kind) && has("name:", name)
-    })?;
-    let value = document
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("replicas:"))?
-        .trim();
-    let key = value
-        .strip_prefix("{{")?
-        .strip_suffix("}}")?
-        .trim()
-        .strip_prefix('.')?;
-    Some(key.to_owned())
 }
 
 pub(crate) fn restart(world: &mut World, request: &Request) -> Outcome {

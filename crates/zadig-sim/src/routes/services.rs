@@ -124,7 +124,15 @@ pub(crate) fn update(world: &mut World, request: &Request) -> Outcome {
         match environment.service(&service.service_name).cloned() {
             // An update is an upsert (Z§4.11).
             None => {
-                let variables = with_known_globals(service, &environment);
+                let mut variables = with_known_globals(service, &environment);
+                // Types are filled in only for what the environment stores: without one a value is lost (Z§4.11 rule 1).
+                variables.retain(|bound| {
+                    bound.use_global_variable
+                        || newest.variables.iter().any(|template| {
+                            template.key == bound.variable.key
+                                && template.kind == bound.variable.kind
+                        })
+                });
                 if let Some(fresh) = World::fresh_service(
                     project.templates(request.scope),
                     &service.service_name,

@@ -10,6 +10,7 @@ pub(crate) mod helm;
 mod kubectl;
 mod namespace;
 mod removal;
+mod replicas;
 mod seeding;
 pub(crate) mod share;
 mod sleep;
@@ -42,6 +43,7 @@ use crate::world::helm::Rollout;
 use crate::world::update::Update;
 
 pub(crate) use namespace::NoGround;
+pub(crate) use replicas::Origin;
 
 /// Zadig's own default of `SERVICE_START_TIMEOUT` (Z§4.6).
 const START_TIMEOUT: Duration = Duration::from_mins(5);

@@ -61,6 +61,44 @@ async fn z17_22_a_literal_number_is_kept_as_an_override() {
 }
 
 #[tokio::test]
+async fn z17_22_a_number_that_is_calculated_or_shared_is_refused() {
+    let zadig = Zadig::start().await;
+    let workload = |name: &str, replicas: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\nspec:\n  replicas: {replicas}\n  selector:\n    matchLabels: {{app: {name}}}\n  template:\n    metadata:\n      labels: {{app: {name}}}\n    spec:\n      containers:\n      - {{name: {name}, image: a}}\n"
+        )
+    };
+    let calculated = "{{ if eq .size \"big\" }}3{{ else }}1{{ end }}";
+    let text = [
+        workload("calculated", calculated),
+        workload("one", "{{ .many }}"),
+        workload("two", "{{ .many }}"),
+        workload("own", "{{.own}}"),
+    ]
+    .join("---\n");
+    let variable = |key: &str, value: &str| json!({"key": key, "value": value, "type": "string"});
+    let body = json!({
+        "service_name": "many", "yaml": text,
+        "variable_yaml": [variable("size", "big"), variable("many", "2"), variable("own", "2")]
+    });
+    let made = zadig.post("/service/yaml/raw?projectKey=shop", &body).await;
+    assert_eq!(made.whole(), success());
+    zadig.create("dev", &["many"]).await;
+    for (name, status) in [
+        ("calculated", 400),
+        ("one", 400),
+        ("two", 400),
+        ("own", 200),
+    ] {
+        let mut body = to(name, "Deployment", 5);
+        body["service_name"] = json!("many");
+        assert_eq!(zadig.post(SCALE, &body).await.status, status, "{name}");
+    }
+    let numbers = ["calculated", "one", "two", "own"].map(|name| replicas(&zadig, name));
+    assert_eq!(numbers, [json!(3), json!(2), json!(2), json!(5)]);
+}
+
+#[tokio::test]
 async fn z17_22_a_variable_is_rewritten() {
     let zadig = running().await;
     assert_eq!(

@@ -250,6 +250,24 @@ async fn z17_06_a_key_that_is_new_in_the_template_needs_its_type() {
 }
 
 #[tokio::test]
+async fn z17_06_a_service_that_an_update_adds_needs_the_types_of_its_values() {
+    let zadig = Zadig::start().await;
+    zadig.create("dev", &["plain"]).await;
+    let variables = json!([
+        {"key": "replicas", "value": "2"}, {"key": "port", "value": "9090", "type": "string"}
+    ]);
+    zadig.set("dev", "web", variables).await;
+    let yaml = zadig.yaml("dev", "web").await;
+    assert_eq!(
+        (
+            &yaml[0]["spec"]["replicas"],
+            &container(&yaml)["ports"][0]["containerPort"]
+        ),
+        (&json!(1), &json!(9090))
+    );
+}
+
+#[tokio::test]
 async fn z17_06_an_update_keeps_values_and_drops_unknown_keys() {
     let zadig = Zadig::start().await;
     zadig.create("dev", &["web"]).await;
