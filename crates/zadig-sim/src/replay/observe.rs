@@ -18,7 +18,11 @@ pub(crate) async fn observe(
     match form {
         Form::ListOne | Form::ListAll | Form::UpdateTime => list(caller, form, focus).await,
         Form::Detail => detail(caller, focus).await,
-        _ => cluster(&caller.sim().snapshot(), form, focus, namespace),
+        _ => {
+            let found = namespace.map(|name| caller.sim().lock().namespaces_named(name));
+            let found = found.unwrap_or_default();
+            cluster(found.first(), form, focus)
+        }
     }
 }
 
@@ -67,15 +71,9 @@ async fn detail(caller: &Caller, focus: &Focus) -> Facets {
 /// Kinds that the recorder counted as workloads.
 const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "CronJob"];
 
-fn cluster(snapshot: &Value, form: &Form, focus: &Focus, namespace: Option<&str>) -> Facets {
+fn cluster(namespace: Option<&Value>, form: &Form, focus: &Focus) -> Facets {
     let mut facets = Facets::new();
-    let found = namespace.and_then(|name| {
-        snapshot["namespaces"]
-            .as_array()?
-            .iter()
-            .find(|it| it["name"] == name)
-    });
-    let Some(found) = found else {
+    let Some(found) = namespace else {
         if *form == Form::Namespace {
             facets.insert("ns".to_owned(), json!("NotFound"));
         }
@@ -224,14 +222,14 @@ fn named_images(workload: &Value) -> String {
 mod tests {
     use super::*;
 
-    fn snapshot() -> Value {
-        json!({"namespaces": [{"name": "ns", "phase": "Active", "labels": {"a": "b"}, "objects": [
+    fn namespace() -> Value {
+        json!({"name": "ns", "phase": "Active", "labels": {"a": "b"}, "objects": [
             {"kind": "Deployment", "metadata": {"name": "web", "generation": 2},
              "spec": {"replicas": 3, "template": {"spec": {"containers": [{"name": "web", "image": "i:1"}]}}},
              "status": {"readyReplicas": 1}},
             {"kind": "CronJob", "metadata": {"name": "job", "generation": 1}, "spec": {}},
             {"kind": "Secret", "metadata": {"name": "sh.helm.release.v1.web.v1"}},
-        ]}]})
+        ]})
     }
 
     fn facets(form: &Form) -> Value {
@@ -239,7 +237,7 @@ mod tests {
             workload: Some("web".to_owned()),
             ..Focus::default()
         };
-        json!(cluster(&snapshot(), form, &focus, Some("ns")))
+        json!(cluster(Some(&namespace()), form, &focus))
     }
 
     #[test]
@@ -266,12 +264,7 @@ mod tests {
 
     #[test]
     fn a_namespace_that_is_gone_is_not_found() {
-        let gone = cluster(
-            &snapshot(),
-            &Form::Namespace,
-            &Focus::default(),
-            Some("other"),
-        );
+        let gone = cluster(None, &Form::Namespace, &Focus::default());
         assert_eq!(json!(gone), json!({"ns": "NotFound"}));
     }
 }

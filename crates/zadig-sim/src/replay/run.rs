@@ -32,8 +32,11 @@ const DELETION: SignedDuration = SignedDuration::from_secs(1);
 /// How long kubectl is given to see an object gone: a namespace takes 12 s at most (Z§19).
 const KUBECTL_WAITS: SignedDuration = SignedDuration::from_secs(20);
 
-/// How often a watch looks, in virtual time.
+/// How often a watch looks, in virtual time, while pods may become ready: for a while after everything that happens.
 const STEP: SignedDuration = SignedDuration::from_millis(50);
+
+/// How often it looks when nothing has happened for longer than a roll-out takes.
+const REST: SignedDuration = SignedDuration::from_millis(500);
 
 /// Replays a recording against a fresh simulator.
 ///
@@ -118,6 +121,8 @@ struct Replay<'a> {
     deleted: Option<(String, Timestamp)>,
     /// When the anchors of the active watches were.
     anchored: HashMap<usize, Timestamp>,
+    /// When something happened last.
+    stirred: Timestamp,
     report: Report,
 }
 
@@ -140,6 +145,7 @@ impl<'a> Replay<'a> {
             changed: HashMap::new(),
             deleted: None,
             anchored: HashMap::new(),
+            stirred: Timestamp::default(),
             report: Report::default(),
         }
     }
@@ -226,6 +232,7 @@ impl<'a> Replay<'a> {
             None => self.caller.send(self.caller.request(exchange)).await,
         };
         let now = self.caller.sim().now();
+        self.stirred = now;
         if exchange.is_mutation() {
             if let Some(focus) = Focus::of(exchange) {
                 let seconds = exchange.answered().duration_since(exchange.ts).as_secs();
@@ -290,6 +297,7 @@ impl<'a> Replay<'a> {
                 self.begin(Anchor::Actions(index)).await;
                 begun = true;
             }
+            self.stirred = self.caller.sim().now();
             if let Err(what) = self.act(&entry.action).await {
                 self.report
                     .differences
@@ -354,11 +362,7 @@ impl<'a> Replay<'a> {
     }
 
     async fn wait_until_gone(&mut self, namespace: &str, since: Timestamp) {
-        let is_there = |sim: &Sim| {
-            let snapshot = sim.snapshot();
-            let namespaces = snapshot["namespaces"].as_array();
-            namespaces.is_some_and(|all| all.iter().any(|it| it["name"] == namespace))
-        };
+        let is_there = |sim: &Sim| !sim.lock().namespaces_named(namespace).is_empty();
         let limit = since.checked_add(KUBECTL_WAITS).unwrap_or(since);
         while is_there(self.caller.sim()) {
             match self.caller.sim().next_due() {
@@ -374,10 +378,18 @@ impl<'a> Replay<'a> {
             let now = self.caller.sim().now();
             let due = self.caller.sim().next_due();
             // What follows from the time alone is no event, so watching needs steps besides.
-            let step = (!self.active.is_empty()).then(|| now.checked_add(STEP).unwrap_or(to));
+            let pause = if now.duration_since(self.stirred) < ROLLOUT {
+                STEP
+            } else {
+                REST
+            };
+            let step = (!self.active.is_empty()).then(|| now.checked_add(pause).unwrap_or(to));
             match due.into_iter().chain(step).min() {
                 Some(next) if next < to => self.caller.sim().advance_to(next.max(now)),
                 _ => break,
+            }
+            if due.is_some_and(|due| due <= self.caller.sim().now()) {
+                self.stirred = self.caller.sim().now();
             }
             self.look().await;
         }

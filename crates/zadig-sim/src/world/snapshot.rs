@@ -30,6 +30,18 @@ impl World {
         json!({ "environments": environments, "namespaces": namespaces })
     }
 
+    /// The namespaces of that name alone, as the snapshot shows them.
+    pub(crate) fn namespaces_named(&self, wanted: &str) -> Vec<Value> {
+        let now = self.now();
+        self.clusters
+            .iter()
+            .filter_map(|(id, kube)| {
+                let (name, namespace) = kube.namespaces.get_key_value(wanted)?;
+                Some(shown(id, kube, name, namespace, now))
+            })
+            .collect()
+    }
+
     fn recorded(&self, environment: &Environment) -> Value {
         let services: Vec<Value> = environment
             .services
@@ -83,6 +95,7 @@ fn shown(
         "cluster_id": cluster_id,
         "name": name,
         "uid": namespace.uid,
+        "created": seconds_text(namespace.created),
         "phase": if namespace.terminating { "Terminating" } else { "Active" },
         "labels": namespace.labels,
         "objects": objects,
