@@ -86,11 +86,6 @@ pub(crate) fn later(at: Timestamp, duration: Duration) -> Timestamp {
     at.checked_add(duration).unwrap_or(Timestamp::MAX)
 }
 
-/// How long `earlier` lies before `at`; nothing if it does not.
-pub(crate) fn since(at: Timestamp, earlier: Timestamp) -> Duration {
-    Duration::try_from(at.duration_since(earlier)).unwrap_or_default()
-}
-
 /// A duration as Go writes it, such as `1h30m`.
 ///
 /// The error is Go's.

@@ -10,9 +10,6 @@
 //! - [`FaultRule`] makes calls go wrong, [`KubeAction`] changes a cluster behind Zadig's back, [`Call`] is one line of the journal.
 //! - [`replay`] compares it with recordings of a real server.
 
-// The small Kubernetes already models what the routes of env configs, Helm and sharing will read.
-#![allow(dead_code)]
-
 mod action;
 mod admin;
 mod auth;

@@ -166,13 +166,6 @@ impl Cluster {
         Ok(())
     }
 
-    /// The namespace, if it is there and not going.
-    pub(crate) fn active(&self, name: &str) -> Option<&Namespace> {
-        self.namespaces
-            .get(name)
-            .filter(|namespace| !namespace.terminating)
-    }
-
     /// Marks a namespace as going; nothing new is made in it.
     pub(crate) fn terminate(&mut self, name: &str) -> Option<String> {
         let namespace = self
@@ -250,12 +243,6 @@ impl Cluster {
             return false;
         };
         of_kind.remove(name).is_some()
-    }
-
-    /// The next pod address.
-    pub(crate) fn address(&mut self) -> u32 {
-        self.next_address += 1;
-        self.next_address
     }
 
     /// Lets the workload's controller run until it has to wait for a pod.
