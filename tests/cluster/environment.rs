@@ -1,26 +1,11 @@
 //! What a user does with an environment, and what happens to it behind the operator's back.
 
-use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::environment::ZadigEnvironment;
 
-use crate::support::{EnvironmentFixture, World, has_reason, is_ready, is_stalled, scenario};
-
-async fn ready(world: &World, name: &str) {
-    world
-        .await_that::<ZadigEnvironment>(name, "Ready", is_ready)
-        .await;
-}
-
-fn image_of(live: &Value) -> &str {
-    live["scales"][0]["images"]
-        .as_array()
-        .and_then(|images| images.iter().find(|image| image["name"] == "web"))
-        .and_then(|image| image["image"].as_str())
-        .unwrap_or_default()
-}
+use crate::support::{EnvironmentFixture, has_reason, is_stalled, scenario};
 
 #[test]
 fn every_declared_field_reaches_zadig() {
@@ -33,11 +18,13 @@ fn every_declared_field_reaches_zadig() {
             .replicas("web", 2)
             .service("plain");
         world.apply(&env).await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let key = world.env_key("dev");
-        let live = world.zadig.live_service(&key, "web").await;
-        assert_eq!(image_of(&live), "registry.example.com/reg-main/web:v7");
-        assert_eq!(live["scales"][0]["replicas"], json!(2));
+        assert_eq!(
+            world.zadig.running_image(&key, "web", "web").await,
+            Some("registry.example.com/reg-main/web:v7".to_owned())
+        );
+        assert_eq!(world.zadig.replicas(&key, "web").await, Some(2));
         assert!(world.zadig.rendered(&key, "web").await.contains("debug"));
         let status = world
             .get::<ZadigEnvironment>("dev")
@@ -57,7 +44,7 @@ fn a_foreign_image_and_foreign_replicas_are_repaired() {
             .image("web", "web", "registry.example.com/reg-main/web:v2")
             .replicas("web", 1);
         world.apply(&env).await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let key = world.env_key("dev");
         world
             .zadig
@@ -65,17 +52,17 @@ fn a_foreign_image_and_foreign_replicas_are_repaired() {
             .await;
         world
             .eventually("the image is repaired", async || {
-                let live = world.zadig.live_service(&key, "web").await;
-                image_of(&live) == "registry.example.com/reg-main/web:v2"
+                let image = world.zadig.running_image(&key, "web", "web").await;
+                image.as_deref() == Some("registry.example.com/reg-main/web:v2")
             })
             .await;
         world.zadig.scale(&key, "web", 3).await;
         world
             .eventually("the replicas are repaired", async || {
-                world.zadig.live_service(&key, "web").await["scales"][0]["replicas"] == json!(1)
+                world.zadig.replicas(&key, "web").await == Some(1)
             })
             .await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
     });
 }
 
@@ -83,7 +70,7 @@ fn a_foreign_image_and_foreign_replicas_are_repaired() {
 fn a_foreign_image_on_an_undeclared_container_causes_no_write() {
     scenario(async |world| {
         world.apply(&world.environment("dev").service("web")).await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let key = world.env_key("dev");
         let mark = world.mark();
         world
@@ -131,8 +118,8 @@ fn an_idle_environment_is_silent() {
             .apply(&world.environment("dev").service("web").replicas("web", 1))
             .await;
         world.apply(&world.environment("qa").service("plain")).await;
-        ready(world, "dev").await;
-        ready(world, "qa").await;
+        world.await_ready("dev").await;
+        world.await_ready("qa").await;
         let Some(sim) = world.needs_sim() else { return };
         let lists = || {
             sim.calls()
@@ -167,38 +154,17 @@ fn a_service_that_is_no_longer_declared_is_removed_and_a_foreign_one_stays() {
         world
             .apply(&world.environment("dev").service("web").service("plain"))
             .await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let key = world.env_key("dev");
-        let body =
-            json!({"env_key": key, "service_list": [{"service_name": "job", "variable_kvs": []}]});
-        world
-            .zadig
-            .change(
-                Method::POST,
-                "/openapi/environments/service/yaml",
-                &[],
-                Some(body),
-            )
-            .await;
+        world.zadig.add_service(&key, "job").await;
         world.apply(&world.environment("dev").service("web")).await;
-        let names = async || -> Vec<String> {
-            let detail = world.zadig.detail(&key).await;
-            let mut names: Vec<String> = detail["services"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|service| service["service_name"].as_str().map(str::to_owned))
-                .collect();
-            names.sort();
-            names
-        };
         world
             .eventually("plain is gone and job stays", async || {
-                names().await == ["job", "web"]
+                world.zadig.services(&key).await == ["job", "web"]
             })
             .await;
-        ready(world, "dev").await;
-        assert_eq!(names().await, ["job", "web"]);
+        world.await_ready("dev").await;
+        assert_eq!(world.zadig.services(&key).await, ["job", "web"]);
     });
 }
 
@@ -216,7 +182,7 @@ fn an_environment_that_exists_is_taken_over_only_when_asked_and_left_when_the_ob
             .await;
         env = env.field("creation", "CreateOrAdopt");
         world.apply(&env).await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         world.delete::<ZadigEnvironment>("dev").await;
         world.await_gone::<ZadigEnvironment>("dev").await;
         assert!(
@@ -241,7 +207,7 @@ fn an_adopted_environment_whose_variables_are_as_declared_is_not_updated() {
             .variable("web", "port", "8080")
             .field("creation", "Adopt");
         world.apply(&env).await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         if world.needs_sim().is_some() {
             let writes = world.calls_since(mark);
             assert!(writes.iter().all(|call| !call.mutating), "{writes:?}");
@@ -253,7 +219,7 @@ fn an_adopted_environment_whose_variables_are_as_declared_is_not_updated() {
                 world.zadig.rendered(&key, "web").await.contains("debug")
             })
             .await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         world.delete::<ZadigEnvironment>("dev").await;
         world.await_gone::<ZadigEnvironment>("dev").await;
         world.zadig.delete(&key).await;
@@ -269,7 +235,7 @@ fn orphan_leaves_the_environment_and_detach_leaves_its_workloads() {
                 .service("plain")
                 .field("deletion", policy);
             world.apply(&env).await;
-            ready(world, name).await;
+            world.await_ready(name).await;
             world.delete::<ZadigEnvironment>(name).await;
             world.await_gone::<ZadigEnvironment>(name).await;
         }
@@ -292,7 +258,7 @@ fn the_younger_of_two_objects_waits_and_takes_over_nothing() {
         world
             .apply(&world.environment("dev").service("plain"))
             .await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let mut younger = world.environment("dev").service("plain");
         younger.metadata.name = Some("younger".to_owned());
         // Ages are whole seconds; the name decides within one.
@@ -315,59 +281,6 @@ fn the_younger_of_two_objects_waits_and_takes_over_nothing() {
 }
 
 #[test]
-fn mistakes_are_told_and_nothing_is_created() {
-    scenario(async |world| {
-        let cases = [
-            (
-                "service",
-                world.environment("service").service("nope"),
-                Reason::ServiceNotFound,
-            ),
-            (
-                "container",
-                world
-                    .environment("container")
-                    .image("plain", "nope", "registry.example.com/x:1"),
-                Reason::ContainerNotFound,
-            ),
-            (
-                "variable",
-                world.environment("variable").variable("web", "nope", "x"),
-                Reason::VariableInvalid,
-            ),
-            (
-                "enum",
-                world
-                    .environment("enum")
-                    .variable("web", "logLevel", "loud"),
-                Reason::VariableInvalid,
-            ),
-            (
-                "registry",
-                world
-                    .environment("registry")
-                    .service("plain")
-                    .field("registry", json!({"id": "ffffffffffffffffffffffff"})),
-                Reason::RegistryNotFound,
-            ),
-        ];
-        for (name, env, reason) in cases {
-            world.apply(&env).await;
-            world
-                .await_that::<ZadigEnvironment>(name, reason.as_str(), |env| {
-                    has_reason(env, reason) && is_stalled(env)
-                })
-                .await;
-            assert_eq!(
-                world.zadig.environment(&world.env_key(name)).await,
-                None,
-                "{name}"
-            );
-        }
-    });
-}
-
-#[test]
 fn a_lost_status_is_rebuilt_without_a_write_to_zadig() {
     scenario(async |world| {
         let env = world
@@ -375,7 +288,7 @@ fn a_lost_status_is_rebuilt_without_a_write_to_zadig() {
             .service("web")
             .variable("web", "logLevel", "debug");
         world.apply(&env).await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let before = world
             .get::<ZadigEnvironment>("dev")
             .await
@@ -393,7 +306,7 @@ fn a_lost_status_is_rebuilt_without_a_write_to_zadig() {
                 json!({"metadata": {"annotations": {"zadig-operator.io/reconcile-requested-at": "now"}}}),
             )
             .await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let after = world
             .get::<ZadigEnvironment>("dev")
             .await
@@ -415,7 +328,7 @@ fn a_whole_namespace_with_everything_in_it_ends() {
         world
             .apply(&world.environment("dev").service("plain"))
             .await;
-        ready(world, "dev").await;
+        world.await_ready("dev").await;
         let namespaces: kube::Api<k8s_openapi::api::core::v1::Namespace> =
             kube::Api::all(world.client.clone());
         namespaces

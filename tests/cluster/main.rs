@@ -8,9 +8,11 @@
     reason = "scenarios fail by panicking, also in what they share"
 )]
 
+mod credentials;
 mod env_config;
 mod environment;
 mod idle;
+mod mistakes;
 mod smoke;
 #[allow(
     dead_code,

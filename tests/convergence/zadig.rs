@@ -288,6 +288,7 @@ impl Zadig {
                         is_default: id == "r-default",
                     })
                     .into(),
+                services: SERVICES.map(str::to_owned).into(),
                 templates: SERVICES
                     .map(|name| {
                         let template = Template {

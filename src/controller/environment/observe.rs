@@ -157,6 +157,7 @@ impl Looker<'_> {
         if !new.is_empty() {
             let age = age.min(TEMPLATE_AGE);
             let known = self.zadig.templates(project, age).await?;
+            catalog.services = known.keys().cloned().collect();
             for name in new {
                 // A name that the project does not have is not asked for: the answer would be an error like any other.
                 let Some(containers) = known.get(name) else {

@@ -234,7 +234,10 @@ pub(super) fn check_new_service(
     let Some(template) = catalog.templates.get(name) else {
         return vec![Blocked::new(
             Reason::ServiceNotFound,
-            format!("spec.services[{name}]: the project has no such service"),
+            format!(
+                "spec.services[{name}]: the project has no such service; it has: {}",
+                join(&catalog.services)
+            ),
         )];
     };
     let mut problems = variables::check(name, &service.variables, &template.variables, globals);

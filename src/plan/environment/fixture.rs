@@ -199,6 +199,7 @@ pub(super) fn observed() -> Observed {
                 namespace: "shop".to_owned(),
                 is_default: true,
             }],
+            services: BTreeSet::from(["api".to_owned()]),
             templates: BTreeMap::from([("api".to_owned(), template())]),
             global_variables: vec![of_kind("LOG", "string", &[])],
             configs: BTreeMap::new(),

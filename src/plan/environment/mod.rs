@@ -370,6 +370,8 @@ pub struct Catalog {
     pub clusters: Vec<Cluster>,
     /// Registries.
     pub registries: Vec<Registry>,
+    /// Names of the services that the project has.
+    pub services: BTreeSet<String>,
     /// Templates of services that are to be added; a name that is asked for and absent here does not exist in the project.
     pub templates: BTreeMap<String, Template>,
     /// Global variables that the project declares.

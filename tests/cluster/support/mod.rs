@@ -12,10 +12,11 @@ use std::sync::LazyLock;
 
 use futures::FutureExt;
 use tokio::runtime::Runtime;
+use zadig_sim::Sim;
 
 pub(crate) use fixture::EnvironmentFixture;
 #[allow(unused_imports, reason = "words for scenarios, as above")]
-pub(crate) use observe::{Mark, has_reason, is_ready, is_stalled};
+pub(crate) use observe::{Mark, has_reason, is_ready, is_stalled, message};
 #[allow(unused_imports, reason = "words for scenarios, as above")]
 pub(crate) use world::{Setup, World};
 
@@ -31,6 +32,19 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 /// Runs a scenario in a world with a connection named `default` to a Zadig with the project of the recordings.
 pub(crate) fn scenario(test: impl AsyncFnOnce(&World)) {
     scenario_with(Setup::default(), test);
+}
+
+/// Runs a scenario that makes things go wrong in Zadig or its cluster, which only a simulator lets one do.
+pub(crate) fn simulated(test: impl AsyncFnOnce(&World, &Sim)) {
+    simulated_with(Setup::default(), test);
+}
+
+/// The same in a world that is set up in a particular way.
+pub(crate) fn simulated_with(setup: Setup, test: impl AsyncFnOnce(&World, &Sim)) {
+    scenario_with(setup.simulator(|_| {}), async |world| {
+        let sim = world.sim().expect("it was asked for");
+        test(world, sim).await;
+    });
 }
 
 /// Runs a scenario in a world that is set up in a particular way.

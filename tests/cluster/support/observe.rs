@@ -70,6 +70,13 @@ pub(crate) fn has_reason(object: &impl Observed, reason: Reason) -> bool {
     object.is_current() && reasons.any(|found| found == reason)
 }
 
+/// The sentence that goes with a reason; empty if no condition gives it.
+pub(crate) fn message(object: &impl Observed, reason: Reason) -> &str {
+    let mut conditions = object.conditions().iter();
+    let found = conditions.find(|condition| condition.reason == reason);
+    found.map_or("", |condition| &condition.message)
+}
+
 fn holds(object: &impl Observed, type_: ConditionType) -> Option<&Condition> {
     let mut conditions = object.conditions().iter();
     conditions.find(|found| found.type_ == type_ && found.status == ConditionStatus::True)

@@ -15,6 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use xtask::controlplane::{User, Write};
+use zadig_operator::api::RECONCILE_ANNOTATION;
+use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
@@ -22,7 +24,7 @@ use zadig_sim::{Call, Licence, Options, Pace, Sim};
 
 use super::fixture;
 use super::lab::{Lab, SCENARIO_LABEL, apply_namespace, log_path, release_all};
-use super::observe::Mark;
+use super::observe::{Mark, Observed, has_reason, is_ready, message};
 use super::zadig::Zadig;
 
 /// Zadig's own default of waiting for pods is five minutes; a scenario has pods that start at once.
@@ -91,6 +93,7 @@ pub(crate) struct World {
     pub(crate) zadig: Zadig,
     lab: &'static Lab,
     tag: String,
+    intervals: Value,
 }
 
 impl World {
@@ -107,6 +110,7 @@ impl World {
             zadig: Zadig::find(setup.options).await,
             lab,
             tag,
+            intervals: setup.intervals,
         };
         apply_namespace(
             &world.client,
@@ -117,7 +121,7 @@ impl World {
         .expect("a namespace can be made");
         if setup.connect {
             world.apply(&world.token_secret(&world.zadig.token)).await;
-            world.apply(&world.connection(&setup.intervals)).await;
+            world.apply(&world.connection()).await;
         }
         Some(world)
     }
@@ -158,12 +162,7 @@ impl World {
 
     /// The Secret that the connection names, with this token.
     pub(crate) fn token_secret(&self, token: &str) -> Secret {
-        self.read(json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "zadig-token"},
-            "stringData": {"token": token},
-        }))
+        self.secret("zadig-token", "token", token)
     }
 
     /// A ConfigMap with one key.
@@ -199,7 +198,18 @@ impl World {
         self.read(manifest)
     }
 
-    fn connection(&self, intervals: &Value) -> ZadigConnection {
+    /// A Secret with one key.
+    pub(crate) fn secret(&self, name: &str, key: &str, value: &str) -> Secret {
+        self.read(json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name},
+            "stringData": {key: value},
+        }))
+    }
+
+    /// The connection named `default`, to this scenario's Zadig.
+    pub(crate) fn connection(&self) -> ZadigConnection {
         self.read(json!({
             "apiVersion": "zadig-operator.io/v1alpha1",
             "kind": "ZadigConnection",
@@ -207,7 +217,7 @@ impl World {
             "spec": {
                 "url": self.zadig.url,
                 "tokenSecretRef": {"name": "zadig-token", "key": "token"},
-                "intervals": intervals,
+                "intervals": self.intervals,
             },
         }))
     }
@@ -290,6 +300,31 @@ impl World {
         self.wait::<K>(name, what, matches)
             .await
             .expect("it matched, so it is there")
+    }
+
+    /// Waits until an environment is Ready, for its present spec.
+    pub(crate) async fn await_ready(&self, name: &str) -> ZadigEnvironment {
+        self.await_that(name, "Ready", is_ready).await
+    }
+
+    /// Waits until a condition of an object gives this reason, for its present spec; the sentence that goes with it.
+    pub(crate) async fn await_reason<K: Namespaced + Observed>(
+        &self,
+        name: &str,
+        reason: Reason,
+    ) -> String {
+        let found = self
+            .await_that::<K>(name, reason.as_str(), |object| has_reason(object, reason))
+            .await;
+        message(&found, reason).to_owned()
+    }
+
+    /// Asks for a reconcile now, as a person does with `kubectl annotate`.
+    pub(crate) async fn reconcile_now<K: Namespaced>(&self, name: &str) {
+        let now = Timestamp::now().to_string();
+        let annotations = json!({RECONCILE_ANNOTATION: now});
+        self.patch::<K>(name, json!({"metadata": {"annotations": annotations}}))
+            .await;
     }
 
     /// Waits until an object is gone.
@@ -380,6 +415,33 @@ impl World {
             .into_iter()
             .filter(|call| call.seq > mark.seq)
             .collect()
+    }
+
+    /// The operations that changed something in the simulator since then, or were to, in order; nothing with a real Zadig.
+    pub(crate) fn changes_since(&self, mark: Mark) -> Vec<String> {
+        let calls = self.calls_since(mark).into_iter();
+        calls
+            .filter(|call| call.mutating)
+            .map(|call| call.operation)
+            .collect()
+    }
+
+    /// How often an operation was asked for since then.
+    pub(crate) fn count_since(&self, mark: Mark, operation: &str) -> usize {
+        let calls = self.calls_since(mark).into_iter();
+        calls.filter(|call| call.operation == operation).count()
+    }
+
+    /// Waits until Zadig was listed so often, so that a late reaction is seen too.
+    pub(crate) async fn await_lists(&self, sim: &Sim, lists: usize) {
+        let count = || {
+            let calls = sim.calls().into_iter();
+            calls
+                .filter(|call| call.operation == "environment.list")
+                .count()
+        };
+        let wanted = count() + lists;
+        self.eventually("lists", async || count() >= wanted).await;
     }
 
     /// The operator's events about an object, oldest first: reason and note.

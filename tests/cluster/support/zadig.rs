@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use zadig_sim::{Options, Running, Seed, Sim};
 
 /// A call that takes longer than this on a quiet Zadig will not be answered any more.
@@ -29,6 +29,12 @@ pub(crate) struct Zadig {
     pub(crate) registry_id: String,
     simulator: Option<Running>,
     http: reqwest::Client,
+}
+
+/// The state that the recordings began with.
+pub(crate) fn seed_of_the_recordings() -> Seed {
+    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/seed");
+    Seed::load(&seed).expect("the seed of the recordings is readable")
 }
 
 impl Zadig {
@@ -53,9 +59,7 @@ impl Zadig {
             let token = env::var("ZADIG_TOKEN").expect("ZADIG_URL needs ZADIG_TOKEN beside it");
             (url.trim_end_matches('/').to_owned(), token, None)
         } else {
-            let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/seed");
-            let seed = Seed::load(&seed).expect("the seed of the recordings is readable");
-            let running = zadig_sim::start(&seed, options)
+            let running = zadig_sim::start(&seed_of_the_recordings(), options)
                 .await
                 .expect("there is a free port");
             let token = running
@@ -108,6 +112,54 @@ impl Zadig {
         .await
     }
 
+    /// The image that a container of the Deployment named like its service runs.
+    pub(crate) async fn running_image(
+        &self,
+        key: &str,
+        service: &str,
+        container: &str,
+    ) -> Option<String> {
+        let live = self.live_service(key, service).await;
+        let images = live["scales"][0]["images"].as_array()?;
+        let found = images.iter().find(|image| image["name"] == container)?;
+        found["image"].as_str().map(str::to_owned)
+    }
+
+    /// How many pods the Deployment named like its service is to have.
+    pub(crate) async fn replicas(&self, key: &str, service: &str) -> Option<i64> {
+        self.live_service(key, service).await["scales"][0]["replicas"].as_i64()
+    }
+
+    /// The names of an environment's services, sorted.
+    pub(crate) async fn services(&self, key: &str) -> Vec<String> {
+        let detail = self.detail(key).await;
+        let services = detail["services"].as_array().into_iter().flatten();
+        let names = services.filter_map(|service| service["service_name"].as_str());
+        let mut names: Vec<String> = names.map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// An environment's global variables by key (Z§4.13).
+    pub(crate) async fn globals(&self, key: &str) -> Map<String, Value> {
+        let path = format!("/openapi/environments/{key}/variable");
+        let list = self.get(&path, &[]).await;
+        let by_key = |entry: &Value| Some((entry["key"].as_str()?.to_owned(), entry.clone()));
+        list.as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(by_key)
+            .collect()
+    }
+
+    /// Adds a service to an environment behind the operator's back (Z§4.10).
+    pub(crate) async fn add_service(&self, key: &str, service: &str) {
+        let list = json!([{"service_name": service, "variable_kvs": []}]);
+        let body = json!({"env_key": key, "service_list": list});
+        let path = "/openapi/environments/service/yaml";
+        self.change(Method::POST, path, &[], Some(body)).await;
+    }
+
     /// A service as Zadig believes to have applied it (Z§4.4).
     pub(crate) async fn rendered(&self, key: &str, service: &str) -> String {
         let query = [("envName", key), ("serviceName", service)];
@@ -125,6 +177,12 @@ impl Zadig {
 
     /// Creates an environment behind the operator's back, in the project's usual namespace (Z§4.6).
     pub(crate) async fn create(&self, key: &str, services: &[&str]) {
+        let namespace = format!("{}-env-{key}", self.project);
+        self.create_in(key, &namespace, services).await;
+    }
+
+    /// Creates an environment behind the operator's back, in this namespace.
+    pub(crate) async fn create_in(&self, key: &str, namespace: &str, services: &[&str]) {
         let services: Vec<Value> = services
             .iter()
             .map(|name| json!({"service_name": name, "deploy_strategy": "deploy"}))
@@ -134,7 +192,7 @@ impl Zadig {
             "env_key": key,
             "cluster_id": self.cluster_id,
             "registry_id": self.registry_id,
-            "namespace": format!("{}-env-{key}", self.project),
+            "namespace": namespace,
             "services": services,
         });
         self.change(Method::POST, "/openapi/environments", &[], Some(body))

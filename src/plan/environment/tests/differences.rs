@@ -428,7 +428,7 @@ fn an_added_service_is_checked_against_its_template_first() {
     blocked VariableInvalid spec.services[api].variables[NONE]: the service's template has no such variable; it has: LOG, MODE, TRACE
     blocked ContainerNotFound spec.services[api].containers[sidecar]: the service has no such container; it has: api
     blocked WorkloadNotFound spec.services[api].workloads[Deployment/worker]: the service has no such workload; it has: Deployment/api
-    blocked ServiceNotFound spec.services[ghost]: the project has no such service
+    blocked ServiceNotFound spec.services[ghost]: the project has no such service; it has: api
     ");
 }
 

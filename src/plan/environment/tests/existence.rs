@@ -321,7 +321,7 @@ fn everything_that_speaks_against_creating_is_told_at_once_and_nothing_is_sent()
     blocked VariableInvalid spec.services[api].variables[TRACE]: the value must be "true" or "false"
     blocked ContainerNotFound spec.services[api].containers[sidecar]: the service has no such container; it has: api
     blocked WorkloadNotFound spec.services[api].workloads[Deployment/worker]: the service has no such workload; it has: Deployment/api
-    blocked ServiceNotFound spec.services[ghost]: the project has no such service
+    blocked ServiceNotFound spec.services[ghost]: the project has no such service; it has: api
     "#);
 }
 
