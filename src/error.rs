@@ -34,6 +34,14 @@ pub enum Error {
         /// Environment key.
         env: String,
     },
+    /// The connection found no Zadig when it last looked.
+    #[error("the connection cannot be used: {message}")]
+    ConnectionDown {
+        /// Why, as the connection tells it: an outage.
+        reason: Reason,
+        /// The same for a person.
+        message: String,
+    },
     /// The project is not there, or the token may not see it.
     #[error("zadig shows no project {project} to this token")]
     ProjectNotFound {
@@ -105,6 +113,7 @@ impl Error {
         match self {
             Self::Zadig { source, .. } => class_reason(source.class()),
             Self::Hidden { .. } => Reason::Unauthorized,
+            Self::ConnectionDown { reason, .. } => *reason,
             Self::ProjectNotFound { source, .. } => match source.class() {
                 class @ (ErrorClass::Unauthorized
                 | ErrorClass::MfaRequired
@@ -133,6 +142,8 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Zadig { source, .. } => class_retry(source),
+            // The connection's next look wakes its users; this one is for the end of their patience.
+            Self::ConnectionDown { .. } => Retry::After(Duration::from_secs(30)),
             // A 403 or an empty list can be transient: the user service was restarting (Z§1.2).
             Self::Hidden { .. }
             | Self::ProjectNotFound { .. }
@@ -151,7 +162,7 @@ impl Error {
     /// Whether it tells of an outage of Zadig, not of this object.
     #[must_use]
     pub fn is_outage(&self) -> bool {
-        matches!(self.reason(), Reason::ZadigUnreachable | Reason::Throttled)
+        is_outage(self.reason())
     }
 
     /// Whether a change may have taken effect although the call failed.
@@ -192,6 +203,12 @@ pub fn bounded(text: &str, max: usize) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }
+}
+
+/// Whether a reason tells of an outage of Zadig.
+#[must_use]
+pub fn is_outage(reason: Reason) -> bool {
+    matches!(reason, Reason::ZadigUnreachable | Reason::Throttled)
 }
 
 fn class_reason(class: ErrorClass) -> Reason {

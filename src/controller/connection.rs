@@ -13,6 +13,7 @@ use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
+use tokio::time::Instant;
 use zadig_client::limit::Limits;
 use zadig_client::{Client, Config, ErrorClass, Scope, Token};
 
@@ -21,11 +22,13 @@ use super::zadig::{ConnectionKey, Intervals, Link, Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::connection::{CaBundle, Server, ZadigConnection, ZadigConnectionStatus};
 use crate::api::{CONNECTION_FINALIZER, FIELD_MANAGER, FINALIZER, KeyRef, RECONCILE_ANNOTATION};
-use crate::error::{Error, Retry};
+use crate::error::{Error, Retry, is_outage};
 use crate::plan::{Licence, duration};
 
 /// How soon a connection that cannot be used is tried again.
 const DOWN_RETRY: Duration = Duration::from_secs(30);
+/// The same in the beginning of an outage: a restart of Zadig takes some seconds.
+const FIRST_DOWN_RETRY: Duration = Duration::from_secs(2);
 /// An environment key that nobody has: reserved, so that no object can declare it (Z§1.4).
 const PROBE_KEY: &str = "services";
 
@@ -65,18 +68,24 @@ pub(super) async fn reconcile(
     let (link, after) = match &result {
         Ok((zadig, _)) => (Link::Up(Arc::clone(zadig)), zadig.intervals.deep),
         Err(Down(reason, message, after)) => {
-            let last = match before {
-                Some(Link::Up(zadig)) => Some(zadig),
-                Some(Link::Down { last, .. }) => last,
-                None => None,
+            let (last, since) = match before {
+                Some(Link::Up(zadig)) => (Some(zadig), Instant::now()),
+                Some(Link::Down { last, since, .. }) => (last, since),
+                None => (None, Instant::now()),
+            };
+            let after = if is_outage(*reason) {
+                since.elapsed().clamp(FIRST_DOWN_RETRY, DOWN_RETRY)
+            } else {
+                *after
             };
             (
                 Link::Down {
                     reason: *reason,
                     message: message.clone(),
                     last,
+                    since,
                 },
-                *after,
+                after,
             )
         }
     };
@@ -310,7 +319,7 @@ async fn look(
     // It is not kept waiting, but those after it are.
     zadig.budget.reserve(PROBE_CALLS);
     let found = probe(&zadig).await?;
-    *probed = Some((tokio::time::Instant::now(), asked));
+    *probed = Some((Instant::now(), asked));
     drop(probed);
     Ok((zadig, Some(found)))
 }

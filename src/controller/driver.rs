@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::outcome::Outcome;
 use super::zadig::{Budget, lock};
-use crate::api::condition::{Condition, ConditionType, Reason};
+use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::Ownership;
 use crate::api::{DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
 use crate::error::{Error, Retry};
@@ -96,8 +96,13 @@ impl Failures {
     /// Counts a failure and decides what is told of it.
     ///
     /// An outage of Zadig is told on the connection; an object that was Ready says nothing of it for a while, as thousands of
-    /// equal messages help nobody (design §4).
-    pub(super) fn judge(&mut self, error: &Error, was_ready: bool, now: Timestamp) -> Judgement {
+    /// equal messages help nobody (design §4). One that is being deleted says at once what it waits for.
+    pub(super) fn judge<K: Managed>(
+        &mut self,
+        error: &Error,
+        object: &K,
+        now: Timestamp,
+    ) -> Judgement {
         self.count = self.count.saturating_add(1);
         let after = match error.retry() {
             Retry::Backoff => backoff(self.count),
@@ -114,7 +119,14 @@ impl Failures {
             let since = *self.outage_since.get_or_insert(now);
             let young =
                 Duration::try_from(now.duration_since(since)).is_ok_and(|age| age < OUTAGE_GRACE);
-            if young && was_ready {
+            if object.meta().deletion_timestamp.is_some() {
+                let told = format!(
+                    "{}; it is cleaned up when Zadig answers again; to give that up, set the annotation {DELETION_ANNOTATION}=Orphan",
+                    error.chain()
+                );
+                return Judgement::Tell(Outcome::Stalled(error.reason(), told), after);
+            }
+            if young && is_ready(object) {
                 return Judgement::Keep("outage", jittered(after));
             }
         }
@@ -332,6 +344,12 @@ pub(super) fn ready(conditions: &[Condition]) -> Option<&Condition> {
     conditions
         .iter()
         .find(|condition| condition.type_ == ConditionType::Ready)
+}
+
+/// Whether an object was last reported as Ready.
+pub(super) fn is_ready<K: Managed>(object: &K) -> bool {
+    let conditions = object.status().map(K::conditions).unwrap_or_default();
+    ready(conditions).is_some_and(|ready| ready.status == ConditionStatus::True)
 }
 
 fn is_gone(error: &kube::Error) -> bool {

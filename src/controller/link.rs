@@ -8,7 +8,7 @@ use super::zadig::{Link, Zadig};
 use crate::api::DELETION_ANNOTATION;
 use crate::api::condition::Reason;
 use crate::api::environment::ZadigEnvironment;
-use crate::error::Error;
+use crate::error::{Error, is_outage};
 use crate::plan::access::Verdict;
 
 /// Why there is no Zadig.
@@ -25,7 +25,7 @@ pub(super) enum Unlinked {
 /// rule 6).
 ///
 /// # Errors
-/// When the labels of a namespace cannot be read.
+/// When the labels of a namespace cannot be read, and when the connection found no Zadig.
 pub(super) async fn link(
     environment: &ZadigEnvironment,
     ctx: &Context,
@@ -77,6 +77,9 @@ pub(super) async fn link(
                 "the connection cannot be used: {message}; restore it, or release this object with the annotation {DELETION_ANNOTATION}=Orphan"
             ),
         )),
+        Some(Link::Down {
+            reason, message, ..
+        }) if is_outage(reason) => Err(Error::ConnectionDown { reason, message }),
         Some(Link::Down { message, .. }) => tell(Outcome::Working(
             Reason::ConnectionNotReady,
             format!("the connection cannot be used: {message}"),

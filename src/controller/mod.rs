@@ -448,13 +448,16 @@ async fn watch_lists(ctx: &Arc<Context>) {
             |(key, project, zadig): (ConnectionKey, String, Arc<Zadig>)| async move {
                 let since = now.checked_sub(zadig.intervals.list / 2).unwrap_or(now);
                 let list = zadig.list(&project, since).await.ok();
-                (key, project, zadig.intervals.list, list)
+                (key, project, zadig, list)
             },
         ))
         .await;
-        for (key, project, interval, list) in found {
-            let next = Instant::now() + interval.mul_f64(1.0 - fastrand::f64() / 20.0);
+        for (key, project, zadig, list) in found {
+            let next = Instant::now() + zadig.intervals.list.mul_f64(1.0 - fastrand::f64() / 20.0);
             let Some(list) = list else {
+                // Whether it is the list, the token or Zadig as a whole is told by the connection.
+                zadig.forget_probe();
+                ctx.wake_connection(&key);
                 due.insert((key, project), (next, None));
                 continue;
             };

@@ -138,6 +138,13 @@ impl Zadig {
         Ok(list)
     }
 
+    /// Makes the connection's next reconcile look at the server again; one that is looking already need not be told.
+    pub(super) fn forget_probe(&self) {
+        if let Ok(mut probed) = self.probed.try_lock() {
+            *probed = None;
+        }
+    }
+
     /// Forgets the lists of projects that nobody works in any more.
     pub(super) fn keep_lists(&self, projects: &BTreeSet<String>) {
         lock(&self.lists).retain(|project, _| projects.contains(project));
@@ -470,6 +477,8 @@ pub(super) enum Link {
         message: String,
         /// What it led to before: deletions go on with the token that was last read.
         last: Option<Arc<Zadig>>,
+        /// Since when.
+        since: Instant,
     },
 }
 

@@ -13,6 +13,7 @@ mod env_config;
 mod environment;
 mod idle;
 mod mistakes;
+mod outage;
 mod smoke;
 #[allow(
     dead_code,

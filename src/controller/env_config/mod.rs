@@ -24,7 +24,7 @@ use super::driver::{self, Failures, Judgement, Managed, Rest};
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::zadig::Zadig;
-use crate::api::condition::{Condition, ConditionStatus, Reason};
+use crate::api::condition::{Condition, Reason};
 use crate::api::env_config::{
     ConfigDeletion, ConfigInventory, ZadigEnvConfig, ZadigEnvConfigStatus,
 };
@@ -127,7 +127,7 @@ pub(super) async fn reconcile(
         }
         Err(error) => {
             local.rest = None;
-            match local.failures.judge(&error, is_ready(&object), now) {
+            match local.failures.judge(&error, &*object, now) {
                 Judgement::Keep(word, after) => {
                     driver::count(&*object, word, started);
                     return Ok(Requeue::requeue(after));
@@ -434,12 +434,4 @@ fn rival_of(object: &ZadigEnvConfig, ctx: &Context) -> Option<String> {
         .filter_map(|other| driver::age(&**other))
         .collect();
     rival(&driver::age(object)?, &others).map(|claim| format!("{}/{}", claim.namespace, claim.name))
-}
-
-fn is_ready(object: &ZadigEnvConfig) -> bool {
-    object
-        .status
-        .as_ref()
-        .and_then(|status| driver::ready(&status.conditions))
-        .is_some_and(|ready| ready.status == ConditionStatus::True)
 }

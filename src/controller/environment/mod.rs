@@ -129,7 +129,7 @@ async fn finish(
         }
         Err(error) => {
             local.rest = None;
-            match local.failures.judge(&error, is_ready(object), now) {
+            match local.failures.judge(&error, object, now) {
                 Judgement::Keep(word, after) => return Ok((word, Requeue::requeue(after))),
                 Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
             }
@@ -779,7 +779,7 @@ fn settle(
             after,
         };
     }
-    if is_ready(object) && unhealthy_for < health::GRACE {
+    if driver::is_ready(object) && unhealthy_for < health::GRACE {
         // Somebody else's roll-out, most likely: Ready is believed a little longer.
         local.rest = None;
         return Step::Quiet(Duration::from_secs(5));
@@ -839,16 +839,6 @@ fn told_blocked(blocked: Vec<Blocked>, told: Told, after: Duration) -> Step {
         told,
         after,
     }
-}
-
-fn is_ready(object: &ZadigEnvironment) -> bool {
-    object
-        .status
-        .iter()
-        .flat_map(|status| &status.conditions)
-        .any(|condition| {
-            condition.type_ == ConditionType::Ready && condition.status == ConditionStatus::True
-        })
 }
 
 /// Whether the environment was Ready within the last day.

@@ -426,6 +426,15 @@ impl World {
             .collect()
     }
 
+    /// The operations that changed something in the simulator since then, in order.
+    pub(crate) fn made_since(&self, mark: Mark) -> Vec<String> {
+        let calls = self.calls_since(mark).into_iter();
+        calls
+            .filter(|call| call.mutating && call.changed)
+            .map(|call| call.operation)
+            .collect()
+    }
+
     /// How often an operation was asked for since then.
     pub(crate) fn count_since(&self, mark: Mark, operation: &str) -> usize {
         let calls = self.calls_since(mark).into_iter();
