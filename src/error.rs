@@ -234,6 +234,8 @@ fn class_retry(error: &zadig_client::Error) -> Retry {
         ErrorClass::Unreachable | ErrorClass::TimedOut | ErrorClass::Throttled => {
             error.retry_after().map_or(Retry::Backoff, Retry::After)
         }
+        // Most likely the licence service, which is asked for this one call (Z§1.3), is down.
+        ErrorClass::Internal if error.operation() == "put_global_variables" => Retry::Slowly,
         ErrorClass::Internal | ErrorClass::Rejected | ErrorClass::EnvironmentNotFound => {
             Retry::Backoff
         }

@@ -592,6 +592,7 @@ async fn carry_out(
     actions: Vec<Action>,
 ) -> Result<Step, Error> {
     let mut done = Vec::new();
+    let mut refused = None;
     let mut after = Duration::from_millis(50);
     let claimed_before = local.record.is_some();
     for action in actions {
@@ -622,6 +623,14 @@ async fn carry_out(
             if matches!(action, Action::CreateEnvironment(_)) && !error.outcome_unknown() {
                 refused_create(object, ctx, local, zadig, key, claimed_before).await?;
             }
+            if matches!(action, Action::PutGlobalVariables { .. })
+                && !error.outcome_unknown()
+                && !error.is_outage()
+            {
+                // Only this call asks for a licence (Z§1.3). What depends on it is not planned before it took effect.
+                refused = Some(error);
+                continue;
+            }
             return Err(error);
         }
         local.memory.sent(&action, environment, Timestamp::now());
@@ -644,7 +653,10 @@ async fn carry_out(
         }
     }
     if done.is_empty() {
-        return Ok(Step::Quiet(Duration::from_millis(10)));
+        return match refused {
+            Some(error) => Err(error),
+            None => Ok(Step::Quiet(Duration::from_millis(10))),
+        };
     }
     let summary = done.join("; ");
     let deleting = object.metadata.deletion_timestamp.is_some();
