@@ -221,6 +221,11 @@ pub(super) async fn claim<K: Managed>(
         finalizers.push(FINALIZER.to_owned());
     }
     let text = serde_json::to_string(ownership).unwrap_or_default();
+    if current.finalizers() == finalizers
+        && current.annotations().get(OWNERSHIP_ANNOTATION) == Some(&text)
+    {
+        return Ok(());
+    }
     let patch = json!({"metadata": {
         "uid": object.meta().uid,
         "resourceVersion": current.metadata.resource_version,
@@ -228,6 +233,12 @@ pub(super) async fn claim<K: Managed>(
         "finalizers": finalizers,
     }});
     patch_metadata(object, ctx, &patch, "record the ownership").await
+}
+
+/// Whether an object carries our finalizer and the record of what it owns.
+pub(super) fn is_claimed<K: Managed>(object: &K) -> bool {
+    object.finalizers().iter().any(|name| name == FINALIZER)
+        && object.annotations().contains_key(OWNERSHIP_ANNOTATION)
 }
 
 /// Takes the claim back: nothing came of it.

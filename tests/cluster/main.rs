@@ -15,6 +15,7 @@ mod environment;
 mod idle;
 mod mistakes;
 mod outage;
+mod ownership;
 mod smoke;
 #[allow(
     dead_code,
