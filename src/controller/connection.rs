@@ -95,6 +95,11 @@ pub(super) async fn reconcile(
         (Link::Down { .. }, _) => was_up,
     };
     ctx.hub.set(key.clone(), link);
+    if ctx.connection(&key).is_none() {
+        // Deleted while it was looked at.
+        ctx.hub.remove(&key);
+        return Ok(Requeue::await_change());
+    }
     if changed {
         ctx.wake_users(&key);
     }

@@ -123,7 +123,12 @@ pub async fn run(
     let connection_changes = {
         let ctx = Arc::clone(&ctx);
         own_changes(&client, &settings, connections_writer).map(move |object: ZadigConnection| {
-            ctx.wake_users(&connection::key(&object));
+            let key = connection::key(&object);
+            if ctx.connection(&key).is_none() {
+                // Deleted, which needs no reconcile: its token is not used any more.
+                ctx.hub.remove(&key);
+            }
+            ctx.wake_users(&key);
             ObjectRef::from_obj(&object)
         })
     };

@@ -11,6 +11,7 @@
 mod answers;
 mod credentials;
 mod env_config;
+mod deletion;
 mod environment;
 mod idle;
 mod mistakes;
