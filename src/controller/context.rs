@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
@@ -30,7 +30,7 @@ pub(super) struct Context {
     pub(super) connections: Store<ZadigConnection>,
     pub(super) hub: Hub,
     pub(super) digests: DigestKey,
-    pub(super) recorder: Recorder,
+    pub(super) reporter: Reporter,
     pub(super) configs: Store<ZadigEnvConfig>,
     pub(super) locals: Locals<Local>,
     pub(super) config_locals: Locals<super::env_config::Local>,
@@ -182,7 +182,9 @@ impl Context {
             action: action.to_owned(),
             secondary: None,
         };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+        // A recorder that lives longer would count an event of the same reason up and keep the first one's note.
+        let recorder = Recorder::new(self.client.clone(), self.reporter.clone());
+        if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
             tracing::debug!(error = crate::error::chain(&error), "event not written");
         }
     }

@@ -24,7 +24,7 @@ use futures::stream::{self, SelectAll, Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::controller::{Config, ReconcileRequest, applier};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -85,12 +85,11 @@ pub async fn run(
     let (wake_environment, environments_woken) = mpsc::unbounded_channel();
     let (wake_config, configs_woken) = mpsc::unbounded_channel();
     let (wake_connection, connections_woken) = mpsc::unbounded_channel();
-    let reporter = Reporter {
-        controller: "zadig-operator".to_owned(),
-        instance: None,
-    };
     let ctx = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        reporter: Reporter {
+            controller: "zadig-operator".to_owned(),
+            instance: None,
+        },
         client: client.clone(),
         environments: environments.clone(),
         configs: configs.clone(),

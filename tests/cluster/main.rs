@@ -14,6 +14,7 @@ mod env_config;
 mod deletion;
 mod environment;
 mod idle;
+mod kubectl;
 mod mistakes;
 mod outage;
 mod ownership;
