@@ -10,8 +10,9 @@
 
 mod answers;
 mod credentials;
-mod env_config;
+mod declared;
 mod deletion;
+mod env_config;
 mod environment;
 mod idle;
 mod kubectl;
@@ -24,3 +25,4 @@ mod smoke;
     reason = "a vocabulary: a scenario that goes does not take its words along"
 )]
 mod support;
+mod waiting;

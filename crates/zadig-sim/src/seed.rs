@@ -190,7 +190,8 @@ impl Default for Kubernetes {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct ClusterSeed {
     pub(crate) cluster_id: String,
-    #[serde(default)]
+    /// `local` unless said otherwise: Zadig's own cluster has a name too.
+    #[serde(default = "local")]
     pub(crate) name: String,
     #[serde(default)]
     pub(crate) local: bool,
@@ -202,6 +203,10 @@ pub(crate) struct ClusterSeed {
     /// `normal` unless said otherwise; anything else cannot be reached.
     #[serde(default)]
     pub(crate) status: Option<String>,
+}
+
+fn local() -> String {
+    "local".to_owned()
 }
 
 #[derive(Debug, Clone, Deserialize)]
