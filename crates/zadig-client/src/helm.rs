@@ -37,19 +37,23 @@ pub struct CreateHelmEnvironment {
     pub sub_env: Option<SubEnvironment>,
 }
 
-/// A service to be installed or upgraded (Z§4.21). What it leaves out goes back to the chart's value.
+/// A service to be installed or upgraded (Z§4.21). What it leaves out goes back to the chart's value, but for an image.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HelmService {
     /// Its name.
     pub service_name: String,
-    /// `deploy`, or `import` to record it alone; Zadig takes any other word for `import`.
+    /// `deploy`, or `import` to record it alone; Zadig takes any other word for `import`. From 4.3 on there is
+    /// `draft` as well, which is recorded and not applied (Z§12).
     #[serde(
         default,
         skip_serializing_if = "String::is_empty",
         deserialize_with = "or_default"
     )]
     pub deploy_strategy: String,
-    /// Values. Zadig does not read them before it answers.
+    /// Values. Zadig does not read them before it answers: broken ones end the call in `failed`.
+    ///
+    /// An image counts only when it is spelt completely. A tag alone changes nothing of a service that is
+    /// there already: the image that Zadig has recorded is put over it. So repository and tag belong together.
     #[serde(
         default,
         skip_serializing_if = "String::is_empty",
