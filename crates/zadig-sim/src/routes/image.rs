@@ -15,6 +15,9 @@ use crate::world::helm::Source;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Args {
+    /// Stands above the kind that the path says.
+    #[serde(rename = "type")]
+    kind: String,
     product_name: String,
     env_name: String,
     service_name: String,
@@ -60,6 +63,10 @@ fn permitted(request: &Request, args: &Args) -> Result<(), Fail> {
 }
 
 fn image(world: &mut World, request: &Request, kind: &str, args: &Args) -> Outcome {
+    let kind = match args.kind.as_str() {
+        "" => kind,
+        kind => kind,
+    };
     // Empty names are no filter, for the environment (Z§14.25); the project is looked up by itself after that.
     let environment = world
         .environment_or_first(Some(Scope::Test), &args.product_name, &args.env_name)
@@ -91,6 +98,9 @@ fn image(world: &mut World, request: &Request, kind: &str, args: &Args) -> Outco
         environment.cluster_id.clone(),
         environment.namespace.clone(),
     );
+    if !matches!(kind, "Deployment" | "StatefulSet" | "CronJob") {
+        return Err(Fail::code(6082, format!("不支持的资源类型: {kind}")));
+    }
     let refused = || Fail::code(6082, format!("更新 {kind} 容器镜像失败"));
     if args.image.is_empty() {
         return Err(refused());

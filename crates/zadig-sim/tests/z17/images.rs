@@ -55,6 +55,22 @@ async fn z17_21_an_image_is_changed_in_the_cluster_and_in_the_record() {
 }
 
 #[tokio::test]
+async fn z17_21_a_kind_in_the_body_stands_above_the_path_s() {
+    let zadig = running().await;
+    let path = "/environments/image/statefulset/dev";
+    let mut body = call("web", "web", "web", "web:v2");
+    body["type"] = json!("Deployment");
+    assert_eq!(zadig.post(path, &body).await.whole(), success());
+    assert_eq!(zadig.images("dev", "web").await[0], named("web", "web:v2"));
+    body["type"] = json!("Pod");
+    let answer = zadig.post(IMAGE, &body).await;
+    assert_eq!(
+        (answer.status, answer.json()["code"].clone()),
+        (400, json!(6082))
+    );
+}
+
+#[tokio::test]
 async fn z17_21_an_equal_image_moves_update_time_and_repairs_a_foreign_one() {
     let zadig = running().await;
     zadig.kubectl(json!({
