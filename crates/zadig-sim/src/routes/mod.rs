@@ -227,14 +227,16 @@ pub(crate) static ROUTES: &[Route] = &[
         "/openapi/environments/service/values",
         "service.values",
         helm::values,
-    ),
+    )
+    .asks_kubernetes(1),
     read(
         "GET",
         "/openapi/environments/production/service/values",
         "production.service.values",
         helm::values,
     )
-    .production(),
+    .production()
+    .asks_kubernetes(1),
     write(
         "POST",
         "/openapi/environments",
