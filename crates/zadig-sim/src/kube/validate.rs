@@ -74,12 +74,22 @@ pub(crate) fn decode(kind: &str, manifest: &Value) -> Result<(), String> {
         | "PersistentVolumeClaim"
         | "Pod"
         | "CloneSet" => walk(manifest, "", kind),
-        "ConfigMap" => strings(&manifest["data"], kind, "data"),
-        "Secret" => strings(&manifest["stringData"], kind, "stringData")
+        "ConfigMap" => {
+            named(manifest, kind).and_then(|()| strings(&manifest["data"], kind, "data"))
+        }
+        "Secret" => named(manifest, kind)
+            .and_then(|()| strings(&manifest["stringData"], kind, "stringData"))
             .and_then(|()| encoded(&manifest["data"], kind)),
         _ => Ok(()),
     }
     .map_err(|error| format!("error unmarshaling JSON: while decoding JSON: {error}"))
+}
+
+/// Whether labels and annotations are texts.
+fn named(manifest: &Value, kind: &str) -> Result<(), String> {
+    ["labels", "annotations"]
+        .iter()
+        .try_for_each(|field| strings(&manifest["metadata"][*field], kind, field))
 }
 
 fn walk(value: &Value, field: &str, kind: &str) -> Result<(), String> {
@@ -172,7 +182,14 @@ fn mismatch(value: &Value, kind: &str, field: &str, wanted: &str) -> String {
 /// Whether the API server takes the object, new or in the place of `live`.
 pub(crate) fn admit(kind: &str, manifest: &Value, live: Option<&Value>) -> Result<(), String> {
     let name = manifest["metadata"]["name"].as_str().unwrap_or("");
-    let invalid = |what: &str| format!("{kind} \"{name}\" is invalid: {what}");
+    let group = manifest["apiVersion"]
+        .as_str()
+        .and_then(|it| it.split_once('/'));
+    let full_kind = match group {
+        Some((group, _)) => format!("{kind}.{group}"),
+        None => kind.to_owned(),
+    };
+    let invalid = |what: &str| format!("{full_kind} \"{name}\" is invalid: {what}");
     decode(kind, manifest).map_err(|error| {
         format!("{kind} in version \"v1\" cannot be handled as a {kind}: {error}")
     })?;

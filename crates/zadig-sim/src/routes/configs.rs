@@ -134,7 +134,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
     request.permitted_on(project, &args.env_key, Permission::EditConfig, Scope::Test)?;
     world.licensed(false)?;
     let refused = |text: String| Fail::code(6095, text);
-    yaml::document(&args.yaml_data).map_err(refused)?;
+    yaml::documents(&args.yaml_data).map_err(refused)?;
     let env = (project.to_owned(), args.env_key.clone());
     let target = Target::find(world, env, request, 6095)?;
     let (kind, manifest) = args.manifest("create")?;

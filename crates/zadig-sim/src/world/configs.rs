@@ -142,7 +142,11 @@ impl ConfigRecords {
 
 /// The manifest of a text, as Zadig's decoder takes it: an object with a kind.
 pub(crate) fn manifest(text: &str) -> Result<Value, String> {
-    let object = yaml::document(text)?;
+    // More documents than one are not looked at.
+    let object = yaml::documents(text)?
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     if !object.is_object() && !object.is_null() {
         return Err(format!(
             "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ APIVersion string; Kind string }}",

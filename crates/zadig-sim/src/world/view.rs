@@ -111,7 +111,8 @@ impl World {
 
     /// What is live of the objects.
     fn shown(&self, environment: &Environment, name: &str, objects: &[Value]) -> Value {
-        let (mut scales, mut jobs, mut endpoints) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut scales, mut jobs, mut endpoints, mut ingresses) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let kube = self.clusters.get(&environment.cluster_id);
         for object in objects {
             let (kind, name) = kind_and_name(object);
@@ -152,13 +153,20 @@ impl World {
                         "endpoints": found,
                     }));
                 }
+                "Ingress" => ingresses.push(json!({
+                    "name": name,
+                    "labels": live.manifest["metadata"].get("labels").cloned().unwrap_or_else(|| json!({})),
+                    "host_info": hosts(&live.manifest),
+                    "ips": [],
+                    "age": age(self.now(), live.created),
+                })),
                 _ => {}
             }
         }
         json!({
             "service_name": name,
             "scales": scales,
-            "ingress": [],
+            "ingress": ingresses,
             "service_endpoints": endpoints,
             "cron_jobs": jobs,
             "namespace": environment.namespace,
@@ -228,6 +236,33 @@ impl World {
             })
             .collect()
     }
+}
+
+/// Where an Ingress leads, host by host.
+fn hosts(manifest: &Value) -> Vec<Value> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    list(&manifest["spec"]["rules"])
+        .iter()
+        .map(|rule| {
+            let backends: Vec<Value> = list(&rule["http"]["paths"])
+                .iter()
+                .map(|path| {
+                    let service = &path["backend"]["service"];
+                    let port = match &service["port"]["number"] {
+                        Value::Null => service["port"]["name"].as_str().unwrap_or("").to_owned(),
+                        number => number.to_string(),
+                    };
+                    json!({
+                        "path": path["path"].as_str().unwrap_or(""),
+                        "path_type": path["pathType"],
+                        "service_name": service["name"],
+                        "service_port": port,
+                    })
+                })
+                .collect();
+            json!({ "host": rule["host"].as_str().unwrap_or(""), "backend": backends })
+        })
+        .collect()
 }
 
 fn images(object: &Object) -> Vec<Value> {

@@ -626,6 +626,20 @@ async fn z17_09_anybody_reads_and_only_editors_write() {
 }
 
 #[tokio::test]
+async fn z17_29_of_several_documents_the_first_one_counts() {
+    let zadig = running().await;
+    let mut body = config_map("extra", "first");
+    let text = body["yaml_data"].as_str().unwrap();
+    body["yaml_data"] = json!(format!("---\n{text}---\nkind: Other\n"));
+    assert_eq!(zadig.put(PUT, &body).await.whole(), success());
+    let live = zadig.object(NAMESPACE, "ConfigMap", "extra");
+    assert_eq!(live["data"], json!({"k": "first"}));
+    body["yaml_data"] = json!("kind: ConfigMap\nmetadata: {name: extra, labels: {a: 1}}\n");
+    let (status, refused) = zadig.put(PUT, &body).await.whole();
+    assert_eq!((status, &refused["code"]), (400, &json!(6089)));
+}
+
+#[tokio::test]
 async fn z17_29_a_secret_is_replaced_as_a_whole_and_keeps_its_type() {
     let zadig = running().await;
     let text = |fields: &str| {

@@ -380,3 +380,30 @@ async fn z17_16_an_update_with_a_missing_project_or_an_undecodable_body_is_refus
         .await;
     assert_eq!(nothing.whole(), success());
 }
+
+#[tokio::test]
+async fn the_live_view_of_a_service_shows_where_its_ingress_leads() {
+    let zadig = Zadig::start().await;
+    let path = json!({
+        "path": "/", "pathType": "Prefix", "backend": {"service": {"name": "web", "port": {"number": 8080}}}
+    });
+    let ingress = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "front"},
+        "spec": {"rules": [{"host": "dev.example.com", "http": {"paths": [path]}}]}
+    });
+    let raw = json!({"service_name": "front", "yaml": ingress.to_string()});
+    let answer = zadig.post("/service/yaml/raw?projectKey=shop", &raw).await;
+    assert_eq!(answer.status, 200);
+    zadig.create("dev", &["front"]).await;
+    let backend =
+        json!({"path": "/", "path_type": "Prefix", "service_name": "web", "service_port": "8080"});
+    let mut shown = zadig.service("dev", "front").await["ingress"].clone();
+    assert!(shown[0]["age"].take().is_string());
+    assert_eq!(
+        shown,
+        json!([{
+            "name": "front", "labels": {"s-product": "shop", "s-service": "front"},
+            "host_info": [{"host": "dev.example.com", "backend": [backend]}], "ips": [], "age": null
+        }])
+    );
+}
