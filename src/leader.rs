@@ -6,10 +6,11 @@
 //! at the same time one is refused.
 //!
 //! This fences by time, not by token: a leader that cannot renew stops after two thirds of the duration, and the rest
-//! is what its last requests have to end in.
+//! is what its last requests have to end in. Who writes asks [`Tenure`] before each request.
 
 mod step;
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -46,6 +47,30 @@ pub struct Elector {
     timing: Timing,
     view: View,
     standing: Standing,
+    tenure: Tenure,
+}
+
+/// For how long this process may write; clones share it.
+///
+/// A process that was frozen is woken with its work, and may be about to write before it learns that it leads no more. So
+/// whoever writes asks first.
+#[derive(Clone, Debug, Default)]
+pub struct Tenure {
+    until: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Tenure {
+    /// Whether somebody else may lead by now. Never without an election.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    fn set(&self, until: Instant) {
+        let mut place = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(until);
+    }
 }
 
 /// A view of the election that others may be told.
@@ -74,8 +99,15 @@ impl Elector {
                 since: Instant::now(),
             },
             standing: Standing::Candidate,
+            tenure: Tenure::default(),
             settings,
         }
+    }
+
+    /// For how long this process may write; once it leads, this ends when the Lease is not renewed.
+    #[must_use]
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
     }
 
     /// Waits until this process leads, telling `tell` what it waits for.
@@ -219,6 +251,7 @@ impl Elector {
         match written {
             Ok(lease) => {
                 self.observe(Some(lease));
+                self.tenure.set(sent + self.timing.deadline());
                 self.standing = Standing::Leader {
                     renewed: sent,
                     due: sent + shortened(self.timing.renewal()),
@@ -267,7 +300,9 @@ impl Elector {
             *lease_transitions = Some(lease_transitions.unwrap_or(0) + i32::from(exists));
         }
         *holder_identity = Some(self.settings.me.clone());
-        *lease_duration_seconds = i32::try_from(self.settings.duration.as_secs()).ok();
+        // Others wait for what is written here, so it may not be less than what we count on.
+        let seconds = self.settings.duration.as_millis().div_ceil(1000);
+        *lease_duration_seconds = i32::try_from(seconds).ok();
         *renew_time = Some(now);
         lease
     }
@@ -331,6 +366,22 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tenure_ends_before_anybody_may_take_over() {
+        let echo = service_fn(async |request: Request<Body>| {
+            let body = request.into_body().collect_bytes().await.unwrap();
+            Ok::<_, kube::Error>(Response::new(Body::from(body)))
+        });
+        let mut elector = elector(kube::Client::new(echo, "default"));
+        let tenure = elector.tenure();
+        assert!(!tenure.is_over(), "nobody has to be elected to begin with");
+        assert!(elector.write().await);
+        tokio::time::advance(Duration::from_millis(9_900)).await;
+        assert!(!tenure.is_over());
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!(tenure.is_over());
+    }
 
     fn elector(client: kube::Client) -> Elector {
         let settings = Settings {

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::RunConfig;
-use crate::leader::{self, Elector, Lost, News};
+use crate::leader::{self, Elector, Lost, News, Tenure};
 use crate::server::{self, Health, Phase};
 use crate::{api, controller, telemetry};
 
@@ -125,6 +125,7 @@ async fn work(
         let controllers = Controllers {
             client,
             settings,
+            tenure: Tenure::default(),
             config,
         };
         return controllers
@@ -150,6 +151,7 @@ async fn work(
         let controllers = Controllers {
             client,
             settings,
+            tenure: elector.tenure(),
             config,
         };
         let lost = elector.hold(|until| health.set_lease_until(Some(until)));
@@ -166,6 +168,7 @@ async fn work(
 struct Controllers<'a> {
     client: kube::Client,
     settings: controller::Settings,
+    tenure: Tenure,
     config: &'a RunConfig,
 }
 
@@ -180,7 +183,7 @@ impl Controllers<'_> {
         lost: impl Future<Output = Lost>,
     ) -> Result<(), Error> {
         let stop = shutdown.child_token();
-        let controllers = controller::run(self.client, self.settings, stop.clone());
+        let controllers = controller::run(self.client, self.settings, self.tenure, stop.clone());
         let mut controllers = AbortOnDropHandle::new(tokio::spawn(controllers));
         health.set(Phase::Leading);
         gauge!(telemetry::LEADER).set(1.0);

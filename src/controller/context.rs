@@ -8,6 +8,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio_util::sync::CancellationToken;
 
 use super::digest::DigestKey;
 use super::driver::Locals;
@@ -18,6 +19,7 @@ use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
 use crate::error::{Error, bounded};
+use crate::leader::Tenure;
 use crate::plan::access::{Use, Verdict, judge};
 
 /// Longest note of an event, in bytes; Kubernetes takes 1 KiB.
@@ -44,6 +46,10 @@ pub(super) struct Context {
     pub(super) told: Mutex<HashMap<String, Reason>>,
     /// The connections whose users changed since they were last told.
     pub(super) changed_users: Mutex<BTreeSet<ConnectionKey>>,
+    /// Until when this process may write at all.
+    pub(super) tenure: Tenure,
+    /// Cancelled when nothing new may be begun.
+    pub(super) stopping: CancellationToken,
 }
 
 impl Context {
@@ -147,6 +153,11 @@ impl Context {
                 let _ = self.wake_config.send(ObjectRef::from_obj(&*config));
             }
         }
+    }
+
+    /// Whether a change may be sent to Zadig.
+    pub(super) fn may_act(&self) -> bool {
+        !self.stopping.is_cancelled() && !self.tenure.is_over()
     }
 
     /// Asks for a reconcile of a connection.

@@ -309,6 +309,9 @@ pub(super) async fn write_status<K: Managed>(
     new: &K::Status,
     outcome: &Outcome,
 ) -> Result<(), Error> {
+    if ctx.tenure.is_over() {
+        return Ok(());
+    }
     let old = object.status();
     if old != Some(new) {
         let patch = json!({

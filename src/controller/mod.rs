@@ -42,6 +42,7 @@ use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
 use crate::api::{CONNECTION_FINALIZER, FINALIZER};
+use crate::leader::Tenure;
 
 /// How often it is checked which lists are due.
 const TICK: Duration = Duration::from_millis(250);
@@ -67,13 +68,17 @@ pub enum Error {
     DigestKey(#[source] crate::error::Error),
 }
 
-/// Runs the controllers until `shutdown`; reconciles that are under way then are finished.
+/// Runs the controllers until `shutdown`; calls that are under way then are finished, and what came of them is told.
+///
+/// # Guarantees
+/// No change is sent to Zadig after `shutdown`, and nothing is written at all once the `tenure` is over.
 ///
 /// # Errors
 /// When they cannot start.
 pub async fn run(
     client: Client,
     settings: Settings,
+    tenure: Tenure,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let digests = DigestKey::load(&client, &settings.namespace)
@@ -103,6 +108,8 @@ pub async fn run(
         connection_wakes: wake_connection,
         told: Mutex::default(),
         changed_users: Mutex::default(),
+        tenure,
+        stopping: shutdown.clone(),
     });
 
     let environment_changes = {

@@ -302,6 +302,9 @@ async fn carry_out(
 ) -> Result<Option<String>, Error> {
     let mut done = Vec::new();
     for action in actions {
+        if !ctx.may_act() {
+            break;
+        }
         if let Action::RecordOwnership(ownership) = &action {
             driver::claim(object, ctx, ownership).await?;
             local.record = Some(ownership.clone());
@@ -312,6 +315,9 @@ async fn carry_out(
         let turn = turn.lock().await;
         if !observe::can_change(zadig, key).await? && action != Action::Delete {
             return Ok(None);
+        }
+        if !ctx.may_act() {
+            break;
         }
         let sent = act::send(zadig, key, &object.spec, &action).await;
         drop(turn);

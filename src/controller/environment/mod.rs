@@ -605,6 +605,9 @@ async fn carry_out(
     let mut after = Duration::from_millis(50);
     let claimed_before = local.record.is_some();
     for action in actions {
+        if !ctx.may_act() {
+            break;
+        }
         if let Action::RecordOwnership(ownership) = &action {
             driver::claim(object, ctx, ownership).await?;
             local.record = Some(ownership.clone());
@@ -619,6 +622,9 @@ async fn carry_out(
         }
         let turn = zadig.turn(key);
         let turn = turn.lock().await;
+        if !ctx.may_act() {
+            break;
+        }
         local.wrote(Timestamp::now());
         local.memory.sending(&action, environment);
         let sent = act::send(zadig, key, &action).await;

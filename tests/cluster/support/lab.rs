@@ -25,6 +25,7 @@ use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::controller::{self, Settings};
+use zadig_operator::leader::Tenure;
 
 /// Label on the namespaces of scenarios, by which a later run finds what a killed one left.
 pub(super) const SCENARIO_LABEL: &str = "zadig-operator.io/scenario";
@@ -86,7 +87,12 @@ async fn run_operator(client: Client) {
         concurrency: 16,
     };
     // It is never told to stop: it ends with the process.
-    let running = tokio::spawn(controller::run(client, settings, CancellationToken::new()));
+    let running = tokio::spawn(controller::run(
+        client,
+        settings,
+        Tenure::default(),
+        CancellationToken::new(),
+    ));
     let reason = match running.await {
         Ok(Ok(())) => "nobody asked it to".to_owned(),
         Ok(Err(error)) => error.to_string(),
