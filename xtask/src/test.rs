@@ -15,8 +15,8 @@ use xtask::{controlplane, paths};
 use crate::cargo::{cargo, run};
 use crate::generate;
 
-/// The target whose tests need a control plane.
-const CLUSTER_TARGET: &str = "cluster";
+/// The targets whose tests need a control plane.
+const CLUSTER_TARGETS: [&str; 2] = ["cluster", "process"];
 
 /// Which of the checks to run.
 #[derive(Args, Debug)]
@@ -82,7 +82,7 @@ impl Step {
                 let mut command = cargo(&["test", "--workspace", "--lib", "--bins", "--examples"]);
                 for target in test_targets()?
                     .iter()
-                    .filter(|name| *name != CLUSTER_TARGET)
+                    .filter(|name| !CLUSTER_TARGETS.contains(&name.as_str()))
                 {
                     command.args(["--test", target]);
                 }
@@ -96,7 +96,13 @@ impl Step {
                 let found = controlplane::find()?;
                 println!("{}", found.apiserver.display());
             }
-            Self::Cluster => run(cargo(&["test", "--workspace", "--test", CLUSTER_TARGET]))?,
+            Self::Cluster => {
+                let mut command = cargo(&["test", "--workspace"]);
+                for target in CLUSTER_TARGETS {
+                    command.args(["--test", target]);
+                }
+                run(command)?;
+            }
         }
         Ok(Outcome::Passed)
     }

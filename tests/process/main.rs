@@ -1,0 +1,7 @@
+//! `zadig-operator` as a program: its command line, and several of its processes on one real kube-apiserver.
+//!
+//! What the controllers do is shown by the cluster tests, which run them in their own process.
+
+mod command;
+mod election;
+mod support;
