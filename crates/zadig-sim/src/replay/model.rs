@@ -38,29 +38,38 @@ pub(crate) struct Exchange {
     pub(crate) name: String,
     pub(crate) method: String,
     pub(crate) path: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) query: Map<String, Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) request_headers: Map<String, Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) authorization: Authorization,
     /// A JSON value, or a string that was sent as it is.
     #[serde(default)]
     pub(crate) request_body: Value,
     pub(crate) status: u16,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) response_headers: Map<String, Value>,
     /// Parsed when `response_is_json`, else the text.
     #[serde(default)]
     pub(crate) response_body: Value,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) response_is_json: bool,
     /// When it was sent.
     pub(crate) ts: Timestamp,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) elapsed_ms: f64,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub(crate) note: String,
+}
+
+/// Null is as good as absent.
+fn or_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// Whose token went along.
@@ -200,6 +209,19 @@ mod tests {
         assert_eq!(
             parse(r#"{"name":"x","kind":"guess"}"#).map(|record| record.name().to_owned()),
             Err("x: unknown kind guess".to_owned())
+        );
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let line = r#"{"name":"a","method":"GET","path":"/","status":200,"ts":"2026-01-01T00:00:00Z","query":null,
+            "request_headers":null,"authorization":null,"note":null,"elapsed_ms":null}"#;
+        let Ok(Record::Exchange(exchange)) = parse(line) else {
+            panic!("an exchange")
+        };
+        assert_eq!(
+            (exchange.authorization, exchange.note.as_str()),
+            (Authorization::Valid, "")
         );
     }
 

@@ -214,23 +214,7 @@ impl<'a> Replay<'a> {
     ) -> (Result<Answer, String>, Circumstances<'e>) {
         self.begin(Anchor::Exchange(index)).await;
         let circumstances = self.circumstances(exchange);
-        let answer = match sleep_or_wake(exchange) {
-            Some((project, env, asleep)) => {
-                let sim = self.caller.sim();
-                let done = if asleep {
-                    sim.sleep_environment(&project, &env)
-                } else {
-                    sim.wake_environment(&project, &env)
-                };
-                // The page's own route is no part of what is simulated: only its effect counts.
-                if done {
-                    Ok(recorded_answer(exchange))
-                } else {
-                    Err("the environment can not be put to sleep or woken".to_owned())
-                }
-            }
-            None => self.caller.send(self.caller.request(exchange)).await,
-        };
+        let answer = self.caller.send(self.caller.request(exchange)).await;
         let now = self.caller.sim().now();
         self.stirred = now;
         if exchange.is_mutation() {
@@ -537,33 +521,5 @@ fn differences_of(
     match answer {
         Ok(answer) => compare::compare(exchange, answer, circumstances),
         Err(what) => vec![Difference::new(&exchange.name, "answer", what.as_str())],
-    }
-}
-
-/// Project, environment and direction of a call to the web page's own sleep route.
-fn sleep_or_wake(exchange: &Exchange) -> Option<(String, String, bool)> {
-    let env = exchange
-        .path
-        .strip_prefix("/api/aslan/environment/environments/")?
-        .strip_suffix("/sleep")?;
-    let project = exchange
-        .query("projectName")
-        .or_else(|| exchange.query("projectKey"))?;
-    Some((
-        project.to_owned(),
-        env.to_owned(),
-        exchange.query("action") == Some("enable"),
-    ))
-}
-
-fn recorded_answer(exchange: &Exchange) -> Answer {
-    let body = match &exchange.response_body {
-        Value::String(text) if !exchange.response_is_json => text.clone(),
-        value => value.to_string(),
-    };
-    Answer {
-        status: exchange.status,
-        content_type: exchange.content_type().map(str::to_owned),
-        body: body.into_bytes(),
     }
 }
