@@ -276,6 +276,8 @@ pub(crate) struct ImageSeed {
 }
 
 /// An environment that is there from the start: the body of a create call, and whether it is a production one.
+///
+/// In a Helm project `services` is what a Helm add takes, since a creation there takes none (Z§4.21).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct EnvironmentSeed {

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod charts;
 mod concurrency;
 mod configs;
 mod deletion;

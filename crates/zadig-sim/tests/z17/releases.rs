@@ -1,15 +1,13 @@
 //! Helm services in detail: what is deployed, with which values and images, and what becomes of it (Z§4.21, Z§10, Z§4.17).
 
 use serde_json::{Value, json};
-use zadig_sim::{Licence, Options};
+use zadig_sim::{Level, Licence, Options};
 
 use crate::helm::{
     ADD, CREATE, NAMESPACE, creation, deployment, empty_environment, running, service, status,
     updating, values,
 };
-use crate::support::{
-    CLUSTER, REGISTRY, Zadig, coded, coded_as, empty, image, success, virtual_time, wrapped,
-};
+use crate::support::{Zadig, coded, coded_as, empty, image, success, virtual_time, wrapped};
 
 /// The revisions of a release in a namespace, oldest first.
 fn revisions(zadig: &Zadig, namespace: &str, release: &str) -> Vec<String> {
@@ -183,6 +181,33 @@ async fn z17_28_an_imported_service_is_recorded_and_never_uninstalled() {
         2,
         "imported, so it is not Zadig's to remove"
     );
+}
+
+#[tokio::test]
+async fn z17_28_a_draft_of_4_3_is_recorded_and_not_applied() {
+    let zadig = Zadig::with(Options {
+        level: Some(Level::V43),
+        ..virtual_time()
+    })
+    .await;
+    assert_eq!(zadig.post(CREATE, &creation()).await.whole(), success());
+    zadig.settle();
+    deploy(&zadig, &json!({"deploy_strategy": "draft"})).await;
+    assert_eq!(recorded(&zadig).await[0]["service_name"], "hweb");
+    assert_eq!(deployment(&zadig), Value::Null);
+}
+
+#[tokio::test]
+async fn z17_28_an_add_of_nothing_flips_the_status_and_changes_nothing() {
+    let zadig = running().await;
+    let before = (update_time(&zadig).await, recorded(&zadig).await);
+    zadig.advance(5_000);
+    let body = json!({"env_name": "dev", "services": []});
+    assert_eq!(zadig.post(ADD, &body).await.whole(), updating());
+    assert_eq!(status(&zadig).await, "updating");
+    zadig.settle();
+    assert_eq!(status(&zadig).await, "success");
+    assert_eq!((update_time(&zadig).await, recorded(&zadig).await), before);
 }
 
 #[tokio::test]
@@ -499,130 +524,4 @@ async fn z17_28_production_of_helm_needs_a_licence_but_for_an_administrator_s_cr
     body["production"] = json!(true);
     let refused = coded_as(7050, "用户许可证不可用，请检查许可证后重试", "");
     assert_eq!(zadig.post(ADD, &body).await.whole(), refused);
-}
-
-#[tokio::test]
-async fn z17_28_charts_are_rendered_with_their_helpers() {
-    let zadig = Zadig::start().await;
-    let list = zadig.get("/environments?projectKey=lab").await.ok();
-    assert_eq!(
-        (&list[0]["env_key"], &list[0]["envName"], &list[0]["status"]),
-        (&json!("old"), &json!("Old one"), &json!("success"))
-    );
-    let namespace = "lab-env-old";
-    let config = zadig.object(namespace, "ConfigMap", "old-suite");
-    assert_eq!(config["data"], json!({"greeting": "hello old-suite"}));
-    let live = zadig.object(namespace, "Deployment", "old-suite");
-    let template = &live["spec"]["template"];
-    assert_eq!(
-        template["metadata"]["labels"],
-        json!({"app.kubernetes.io/name": "suite", "app.kubernetes.io/instance": "old-suite"})
-    );
-    let images: Vec<&Value> = template["spec"]["containers"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| &it["image"])
-        .collect();
-    assert_eq!(
-        images,
-        [&json!(image("suite:v1")), &json!(image("proxy:v1"))]
-    );
-    let view = |kind: &str, name: &str| {
-        format!("/environments/old/services/{name}?projectKey=lab&workLoadType={kind}")
-    };
-    let set = zadig.get(&view("StatefulSet", "old-suite-db")).await.ok();
-    assert_eq!(set["scales"][0]["replicas"], 1);
-    let job = zadig.get(&view("CronJob", "old-suite-job")).await.ok();
-    assert_eq!(
-        (&job["cron_jobs"][0]["schedule"], &job["scales"]),
-        (&json!("*/5 * * * *"), &json!([]))
-    );
-}
-
-#[tokio::test]
-async fn z17_28_an_upgrade_takes_away_what_the_chart_no_longer_has() {
-    let zadig = Zadig::start().await;
-    let upgrade = json!({"env_name": "old", "services": [{"service_name": "suite", "values_yaml": "db: {enabled: false}"}]});
-    let path = "/environments/helm/old/services?projectKey=lab";
-    assert_eq!(zadig.post(path, &upgrade).await.status, 200);
-    zadig.settle();
-    assert_eq!(
-        zadig.objects("lab-env-old", "StatefulSet"),
-        Vec::<Value>::new()
-    );
-    let config = zadig.object("lab-env-old", "ConfigMap", "old-suite");
-    assert_eq!(config["data"], json!({"none": "true"}));
-}
-
-#[tokio::test]
-async fn z17_28_the_parts_of_an_image_go_to_the_paths_that_the_chart_has() {
-    let zadig = Zadig::start().await;
-    let call = |image: &str| {
-        json!({
-            "product_name": "lab", "env_name": "old", "service_name": "suite", "name": "old-suite", "container_name": "x",
-            "image": image
-        })
-    };
-    let path = "/environments/image/deployment/old";
-    assert_eq!(
-        zadig
-            .post(path, &call("mirror.example.com/deep/proxy:v2"))
-            .await
-            .whole(),
-        success()
-    );
-    let path = "/environments/service/values?projectKey=lab&envName=old&serviceName=suite";
-    let shown: Value = serde_saphyr::from_str(&zadig.get(path).await.text).unwrap();
-    assert_eq!(
-        shown["sidecar"],
-        json!({"image": "mirror.example.com/deep/proxy:v2"})
-    );
-    assert_eq!(
-        (&shown["registry"], &shown["image"]),
-        (
-            &json!("registry.example.com/main"),
-            &json!({"repository": "suite", "tag": "v1"})
-        ),
-        "the other container's image is written into the values as well"
-    );
-}
-
-#[tokio::test]
-async fn z17_28_several_services_are_deployed_one_after_the_other() {
-    let zadig = Zadig::start().await;
-    let body = json!({
-        "env_name": "both", "cluster_id": CLUSTER, "namespace": "lab-env-both", "registry_id": REGISTRY
-    });
-    assert_eq!(
-        zadig
-            .post("/environments/helm?projectKey=lab", &body)
-            .await
-            .whole(),
-        success()
-    );
-    zadig.settle();
-    let body = json!({"env_name": "both", "services": [{"service_name": "hweb"}, {"service_name": "suite"}]});
-    let path = "/environments/helm/both/services?projectKey=lab";
-    assert_eq!(zadig.post(path, &body).await.status, 200);
-    zadig.advance(1_200);
-    let status = |list: &Value| {
-        let items = list.as_array().unwrap();
-        items.iter().find(|it| it["env_key"] == "both").unwrap()["status"].clone()
-    };
-    let list = "/environments?projectKey=lab";
-    assert_eq!(
-        status(&zadig.get(list).await.ok()),
-        "updating",
-        "each takes its second"
-    );
-    zadig.settle();
-    assert_eq!(status(&zadig.get(list).await.ok()), "success");
-    let names: Vec<&str> = vec!["both-suite", "hweb"];
-    let live = zadig.objects("lab-env-both", "Deployment");
-    let live: Vec<&str> = live
-        .iter()
-        .map(|it| it["metadata"]["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(live, names);
 }
