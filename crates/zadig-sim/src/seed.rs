@@ -1,7 +1,8 @@
 //! The state a simulator starts from, read from a `seed.yaml` and the files it names.
 //!
 //! The format is that of the recordings' seed, extended: `licence` and `level` under `zadig`, permissions of users, environments
-//! of projects, production templates, several clusters. Nothing is checked against Zadig's rules here.
+//! of projects, production templates, bases of collaboration modes, several clusters, which may be meshes. Nothing is checked
+//! against Zadig's rules here.
 
 use std::collections::BTreeMap;
 use std::fs;

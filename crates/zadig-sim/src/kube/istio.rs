@@ -142,37 +142,49 @@ impl Cluster {
         self.create(cx, SYSTEM, &filter)
     }
 
-    /// Makes the VirtualService of a Service unless it is there, and puts routes to sub-environments in front.
-    pub(crate) fn ensure_virtual_service(
+    /// Makes the VirtualService of a Service, or changes where it leads: requests for an environment by their header, and all
+    /// others to the last namespace. Its portal stays.
+    pub(crate) fn lead(
         &mut self,
         cx: &mut Cx<'_>,
         namespace: &str,
         service: &str,
-        routes: &[(&str, &str)],
+        subs: &[(&str, &str)],
+        rest: &str,
     ) -> Result<(), String> {
         if !self.istio {
             return Err(no_such_resource("post", "virtualservices"));
         }
+        let mut http: Vec<Value> = subs
+            .iter()
+            .map(|(env, to)| {
+                json!({
+                    "match": [{ "headers": { "x-env": { "exact": env } } }],
+                    "route": host(service, to),
+                })
+            })
+            .collect();
+        http.push(json!({ "route": host(service, rest) }));
         let name = virtual_service_name(service);
-        if self.object(namespace, "VirtualService", &name).is_none() {
-            let spec =
-                json!({ "hosts": [service], "http": [{ "route": host(service, namespace) }] });
-            let object = istio_object("VirtualService", &name, &spec);
-            self.create(cx, namespace, &object)?;
-        }
-        for (env, to) in routes {
-            let route = json!({
-                "match": [{ "headers": { "x-env": { "exact": env } } }],
-                "route": host(service, to),
+        if self.object(namespace, "VirtualService", &name).is_some() {
+            return self.edit(cx, namespace, "VirtualService", &name, |live| {
+                entry(live, "spec").insert("http".to_owned(), json!(http));
             });
-            self.edit(cx, namespace, "VirtualService", &name, |live| {
-                if let Some(known) = live["spec"]["http"].as_array_mut() {
-                    known.retain(|known| known["match"] != route["match"]);
-                    known.insert(0, route);
-                }
-            })?;
         }
-        Ok(())
+        let spec = json!({ "hosts": [service], "http": http });
+        self.create(cx, namespace, &istio_object("VirtualService", &name, &spec))
+    }
+
+    /// Takes away what leads to Services that are gone.
+    pub(crate) fn forget_routes(&mut self, namespace: &str, services: &[String]) {
+        let kept: Vec<String> = services.iter().map(|it| virtual_service_name(it)).collect();
+        if let Some(objects) = self
+            .namespaces
+            .get_mut(namespace)
+            .and_then(|found| found.objects.get_mut("VirtualService"))
+        {
+            objects.retain(|name, _| !name.starts_with(OURS) || kept.contains(name));
+        }
     }
 
     /// Makes a Service of the base in a sub-environment that has none of that name.
@@ -285,8 +297,10 @@ impl Cluster {
         gateway: &str,
         servers: &[Server],
     ) -> Result<(), String> {
-        self.ensure_virtual_service(cx, namespace, service, &[])?;
         let name = virtual_service_name(service);
+        if self.object(namespace, "VirtualService", &name).is_none() {
+            self.lead(cx, namespace, service, &[], namespace)?;
+        }
         let hosts: Vec<&str> = std::iter::once(service)
             .chain(servers.iter().map(|server| server.host.as_str()))
             .collect();

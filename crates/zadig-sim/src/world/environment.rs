@@ -461,7 +461,7 @@ impl World {
         }
         let releases = environment.installed(|_| true);
         if let Share::Of(base) = environment.share {
-            self.unroute(&(env.0.clone(), base), &env.1);
+            self.unroute(&(env.0.clone(), base));
         }
         let (cluster, namespace) = (environment.cluster_id, environment.namespace);
         let mut after = self.pace().namespace_deletion;

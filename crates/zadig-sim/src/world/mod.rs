@@ -484,7 +484,12 @@ impl World {
                 kind,
                 name,
                 uid,
-            } => self.erase(&cluster, &namespace, &kind, &name, &uid),
+            } => {
+                self.erase(&cluster, &namespace, &kind, &name, &uid);
+                if kind == "Service" {
+                    self.reroute_in(&cluster, &namespace);
+                }
+            }
             Event::Settle {
                 cluster,
                 namespace,

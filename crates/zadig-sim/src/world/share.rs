@@ -73,7 +73,7 @@ impl World {
             kube.replace_pods(cx, &namespace, false);
             for service in kube.services_of(&namespace) {
                 let name = virtual_service_name(&service);
-                kube.ensure_virtual_service(cx, &namespace, &service, &[])
+                kube.lead(cx, &namespace, &service, &[], &namespace)
                     .map_err(|error| {
                         format!("failed to ensure VirtualServices in namespace `{namespace}`: failed to ensure VirtualService `{name}` in ns `{namespace}`: {error}")
                     })?;
@@ -84,6 +84,7 @@ impl World {
         })
         .unwrap_or_else(|| Err("failed to get kube client".to_owned()))?;
         self.set_share(env, Share::Base, by);
+        self.reroute(env);
         Ok(())
     }
 
@@ -141,55 +142,86 @@ impl World {
 
     /// The last step of a sub-environment's creation: services and routes of the base in both namespaces. Whether it worked.
     pub(crate) fn route(&mut self, env: &Key) -> bool {
-        let Some(environment) = self.environments.get(env) else {
-            return false;
-        };
-        let Share::Of(base) = &environment.share else {
-            return true;
-        };
-        let base = (env.0.clone(), base.clone());
-        let (cluster, namespace) = (
-            environment.cluster_id.clone(),
-            environment.namespace.clone(),
-        );
-        let Some(base) = self.environments.get(&base) else {
-            return false;
-        };
-        let home = base.namespace.clone();
+        match self.environments.get(env).map(|it| it.share.clone()) {
+            Some(Share::Of(base)) => self.lead_all(&(env.0.clone(), base)).is_ok(),
+            Some(Share::Alone | Share::Base) => true,
+            None => false,
+        }
+    }
+
+    /// Lets the routes of a base follow its Services and those of its sub-environments.
+    fn lead_all(&mut self, base: &Key) -> Result<(), String> {
+        let (cluster, home) = self.place_of(base)?;
+        let of_base = Share::Of(base.1.clone());
+        let subs: Vec<(String, String)> = self
+            .environments
+            .iter()
+            .filter(|(env, sub)| {
+                env.0 == base.0 && sub.share == of_base && sub.cluster_id == cluster
+            })
+            .map(|(env, sub)| (env.1.clone(), sub.namespace.clone()))
+            .collect();
         self.in_cluster(&cluster, |kube, cx| {
-            for service in kube.services_of(&home) {
-                kube.copy_service(cx, &home, &namespace, &service)?;
-                kube.ensure_virtual_service(cx, &namespace, &service, &[])?;
-                let own = kube.has_workload(&namespace, &service);
-                if own {
-                    let route = (env.1.as_str(), namespace.as_str());
-                    kube.ensure_virtual_service(cx, &home, &service, &[route])?;
+            let services = kube.services_of(&home);
+            for service in &services {
+                for (_, namespace) in &subs {
+                    kube.copy_service(cx, &home, namespace, service)?;
                 }
+                let own: Vec<(&str, &str)> = subs
+                    .iter()
+                    .filter(|(_, namespace)| kube.has_workload(namespace, service))
+                    .map(|(env, namespace)| (env.as_str(), namespace.as_str()))
+                    .collect();
+                kube.lead(cx, &home, service, &own, &home)?;
+                for (env, namespace) in &subs {
+                    let is_own = own.iter().any(|(own, _)| own == env);
+                    let rest = if is_own { namespace } else { &home };
+                    kube.lead(cx, namespace, service, &[], rest)?;
+                }
+            }
+            for namespace in subs.iter().map(|(_, namespace)| namespace).chain([&home]) {
+                kube.forget_routes(namespace, &services);
             }
             Ok(())
         })
-        .is_some_and(|done: Result<(), String>| done.is_ok())
+        .unwrap_or_else(|| Err("failed to get kube client".to_owned()))
     }
 
-    /// Takes the routes to a sub-environment out of its base again.
-    pub(crate) fn unroute(&mut self, base: &Key, sub: &str) {
-        let Ok((cluster, namespace)) = self.place_of(base) else {
-            return;
+    /// Lets routes follow what has changed in an environment; nothing where nothing is shared.
+    pub(crate) fn reroute(&mut self, env: &Key) {
+        let base = match self.environments.get(env).map(|it| it.share.clone()) {
+            Some(Share::Base) => env.clone(),
+            Some(Share::Of(base)) => (env.0.clone(), base),
+            Some(Share::Alone) | None => return,
         };
-        self.in_cluster(&cluster, |kube, cx| {
-            for service in kube.services_of(&namespace) {
-                let name = virtual_service_name(&service);
-                // A base that is no base has none.
-                kube.edit(cx, &namespace, "VirtualService", &name, |live| {
-                    let routes = live["spec"]["http"].as_array_mut();
-                    if let Some(routes) = routes {
-                        routes
-                            .retain(|route| route["match"][0]["headers"]["x-env"]["exact"] != sub);
-                    }
-                })
-                .ok();
-            }
-        });
+        // Outside a mesh this is refused, and nobody is told.
+        self.lead_all(&base).ok();
+    }
+
+    /// The same for the environments of a namespace.
+    pub(crate) fn reroute_in(&mut self, cluster: &str, namespace: &str) {
+        let touched: Vec<Key> = self
+            .environments
+            .iter()
+            .filter(|(_, it)| {
+                it.share != Share::Alone && it.cluster_id == cluster && it.namespace == namespace
+            })
+            .map(|(env, _)| env.clone())
+            .collect();
+        for env in touched {
+            self.reroute(&env);
+        }
+    }
+
+    /// Takes the routes to a sub-environment that is gone out of its base, as long as that is one.
+    pub(crate) fn unroute(&mut self, base: &Key) {
+        if self
+            .environments
+            .get(base)
+            .is_some_and(|base| base.share == Share::Base)
+        {
+            self.reroute(base);
+        }
     }
 
     /// Takes a grayscale environment of production out of its mesh; others are left alone (Z§4.9).

@@ -67,6 +67,7 @@ impl World {
                 self.apply_service(env, name);
             }
         }
+        self.reroute(env);
         self.touch(env, &update.by);
         let Some(environment) = self.environments.get_mut(env) else {
             return;

@@ -221,6 +221,55 @@ async fn a_sub_environment_has_the_services_of_its_base_and_applies_no_others() 
 }
 
 #[tokio::test]
+async fn routes_follow_the_services_of_a_base_and_its_sub_environments() {
+    let zadig = shared().await;
+    zadig.create_with(sub(MESH)).await;
+    let add = "/environments/service/yaml?projectKey=shop";
+    let of = |env: &str| json!({"env_key": env, "service_list": [{"service_name": "db"}], "service_names": ["db"]});
+    let leads = |namespace: &str| {
+        let http = zadig.object(namespace, "VirtualService", "zadig-db")["spec"]["http"].clone();
+        let routes = http.as_array().cloned().unwrap_or_default();
+        let hosts = routes
+            .iter()
+            .map(|it| it["route"][0]["destination"]["host"].clone());
+        hosts
+            .map(|it| it.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (base, own) = (
+        "db.shop-env-base.svc.cluster.local",
+        "db.shop-env-sub.svc.cluster.local",
+    );
+    let mut seen = Vec::new();
+    for (env, adds) in [
+        ("base", true),
+        ("sub", true),
+        ("sub", false),
+        ("base", false),
+    ] {
+        let answer = if adds {
+            zadig.post(add, &of(env)).await
+        } else {
+            zadig.delete_with(add, &of(env)).await
+        };
+        assert_eq!(answer.whole(), success());
+        zadig.settle();
+        seen.push((leads(NAMESPACE), leads("shop-env-sub")));
+        assert_eq!(ready(&zadig, "enable").await["is_ready"], true, "{env}");
+    }
+    let none = Vec::<String>::new;
+    assert_eq!(
+        seen,
+        [
+            (vec![base.to_owned()], vec![base.to_owned()]),
+            (vec![own.to_owned(), base.to_owned()], vec![own.to_owned()]),
+            (vec![base.to_owned()], vec![base.to_owned()]),
+            (none(), none()),
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_sub_environment_of_a_missing_base_fails() {
     let zadig = Zadig::start().await;
     zadig.create_with(sub(MESH)).await;
