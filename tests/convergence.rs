@@ -101,6 +101,7 @@ proptest! {
             );
         } else {
             rules::everything_declared_is_so(&object, &zadig)?;
+            rules::what_the_cluster_refused_is_told(&mut object, &mut zadig)?;
             rules::nothing_is_sent_while_nothing_happens(&mut object, &mut zadig)?;
             rules::a_lost_memory_is_no_change(&object, &zadig)?;
         }

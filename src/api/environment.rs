@@ -15,8 +15,8 @@ pub use service::{
     Container, FieldPolicy, GlobalVariable, Service, ValueFrom, Variable, Workload, WorkloadKind,
 };
 pub use status::{
-    AppliedService, Inventory, LastChange, Ownership, OwnershipState, ServiceStatus,
-    ZadigEnvironmentStatus,
+    AppliedService, Inventory, LastChange, Ownership, OwnershipState, ROLLOUTS_MAX, Rollout,
+    ServiceStatus, ZadigEnvironmentStatus,
 };
 
 /// One environment of one Zadig project: where it lives, which services it runs, and how.

@@ -53,6 +53,8 @@ pub(crate) enum Foreign {
     Add(&'static str),
     Remove(&'static str),
     Template(&'static str),
+    /// The cluster begins to refuse patches of a service, or takes them again.
+    Jam(&'static str, bool),
     Delete,
     Sleep,
     Wake,
@@ -142,9 +144,7 @@ impl Foreign {
             }
             Self::Variable(name, key, value) => {
                 if let Some(service) = env.services.get_mut(*name) {
-                    service
-                        .values
-                        .insert((*key).to_owned(), (*value).to_owned());
+                    service.set(key, (*value).to_owned(), now);
                     if let Some(global) = env.globals.get_mut(*key) {
                         global.related.remove(*name);
                     }
@@ -156,7 +156,7 @@ impl Foreign {
                     (env.services.get_mut(*name), env.globals.get_mut("LOG"))
                 {
                     let value = global.value.as_str().unwrap_or_default().to_owned();
-                    service.values.insert("LOG".to_owned(), value);
+                    service.set("LOG", value, now);
                     global.related.insert((*name).to_owned());
                     env.update_time = now;
                 }
@@ -166,7 +166,7 @@ impl Foreign {
                     global.value = (*value).into();
                     for name in global.related.clone() {
                         if let Some(service) = env.services.get_mut(&name) {
-                            service.values.insert("LOG".to_owned(), (*value).to_owned());
+                            service.set("LOG", (*value).to_owned(), now);
                             env.update_time = now;
                         }
                     }
@@ -183,6 +183,11 @@ impl Foreign {
                     if missing {
                         env.update_time = now;
                     }
+                }
+            }
+            Self::Jam(name, jammed) => {
+                if let Some(service) = env.services.get_mut(*name) {
+                    service.jammed = *jammed;
                 }
             }
             Self::Remove(name) => {
@@ -237,6 +242,7 @@ fn foreign() -> BoxedStrategy<Foreign> {
         name().prop_map(Foreign::Add),
         name().prop_map(Foreign::Remove),
         name().prop_map(Foreign::Template),
+        (name(), any::<bool>()).prop_map(|(name, jammed)| Foreign::Jam(name, jammed)),
         Just(Foreign::Delete),
         Just(Foreign::Sleep),
         Just(Foreign::Wake),

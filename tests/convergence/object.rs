@@ -14,7 +14,7 @@ use zadig_operator::plan::{Act, Blocked, Plan};
 
 use crate::declared::Interruption;
 use crate::rules;
-use crate::zadig::Zadig;
+use crate::zadig::{Env, Zadig};
 
 /// How one reconcile ended.
 pub(crate) enum Step {
@@ -48,6 +48,8 @@ pub(crate) struct Object {
     pub(crate) memory: Memory,
     stored: Stored,
     disturbance: Option<Interruption>,
+    /// Services whose last change the cluster refused, as far as this process and those before it can know.
+    refused: BTreeSet<String>,
     /// A memory was lost: what the environment holds need not be what was declared then.
     pub(crate) forgot: bool,
 }
@@ -60,6 +62,7 @@ impl Object {
             memory: Memory::default(),
             stored: Stored::default(),
             disturbance: None,
+            refused: BTreeSet::new(),
             forgot: false,
         }
     }
@@ -99,6 +102,7 @@ impl Object {
     pub(crate) fn lose_status(&mut self) {
         self.stored.status = None;
         self.forgot = true;
+        self.refused.clear();
     }
 
     pub(crate) fn lose_annotation(&mut self) {
@@ -111,6 +115,9 @@ impl Object {
 
     /// The process starts with what is stored.
     pub(crate) fn restart(&mut self) {
+        // What a service was like before a call is known to the process that sent it, until the next look.
+        let before = std::mem::take(&mut self.memory.before);
+        self.refused.retain(|name| !before.contains_key(name));
         let owned = self.stored.status.as_ref().and_then(|s| s.owned.clone());
         self.record = self
             .stored
@@ -174,7 +181,7 @@ impl Object {
             Plan::Wait(wait) => (Step::Waits, wait.after),
             Plan::Act(Act { actions, .. }) => {
                 let crash = matches!(self.disturbance, Some(Interruption::Crash));
-                let step = self.carry_out(&actions, zadig)?;
+                let step = self.carry_out(&actions, &observed, zadig)?;
                 if crash && self.disturbance.is_none() {
                     self.restart();
                     zadig.pass(1);
@@ -211,7 +218,12 @@ impl Object {
         );
     }
 
-    fn carry_out(&mut self, actions: &[Action], zadig: &mut Zadig) -> Result<Step, TestCaseError> {
+    fn carry_out(
+        &mut self,
+        actions: &[Action],
+        observed: &Observed,
+        zadig: &mut Zadig,
+    ) -> Result<Step, TestCaseError> {
         let claimed_before = self.record.is_some();
         let environment = self.environment().cloned();
         for action in actions {
@@ -221,7 +233,12 @@ impl Object {
                 self.memory.sent(action, environment.as_ref(), zadig.time());
                 continue;
             }
-            self.memory.sending(action, environment.as_ref());
+            self.memory.sending(
+                action,
+                environment.as_ref(),
+                observed.detail(),
+                zadig.time(),
+            );
             match self.disturbance.take() {
                 Some(Interruption::Refuse) => {
                     if matches!(action, Action::CreateEnvironment(_))
@@ -246,10 +263,35 @@ impl Object {
         Ok(Step::Acted)
     }
 
-    fn react(&self, action: &Action, zadig: &mut Zadig) -> Result<(), TestCaseError> {
+    /// Whether the cluster refused the last change of a service.
+    pub(crate) fn refused(&self, name: &str) -> bool {
+        self.refused.contains(name)
+    }
+
+    fn react(&mut self, action: &Action, zadig: &mut Zadig) -> Result<(), TestCaseError> {
         let before = zadig.clone();
         zadig.react(action);
+        self.note_refusals(action, &before, zadig);
         rules::only_what_is_ours_changed(&self.desired, &self.memory, action, &before, zadig)
+    }
+
+    /// New pods of any other origin hide that an earlier change is not in them.
+    fn note_refusals(&mut self, action: &Action, before: &Zadig, after: &Zadig) {
+        let (Some(was), Some(is)) = (&before.env, &after.env) else {
+            return self.refused.clear();
+        };
+        self.refused.retain(|name| {
+            let pods = |env: &Env| env.services.get(name).map(|service| service.pods);
+            pods(was) == pods(is)
+        });
+        if let Action::UpdateServices { services, .. } = action {
+            for name in services.keys() {
+                let changed = was.services[name].values != is.services[name].values;
+                if changed && is.services[name].jammed {
+                    self.refused.insert(name.clone());
+                }
+            }
+        }
     }
 
     /// Whether the environment that is there is this object's.

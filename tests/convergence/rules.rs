@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use zadig_operator::api::environment::{Deletion, FieldPolicy, OwnershipState, Prune};
 use zadig_operator::plan::Plan;
+use zadig_operator::plan::environment::health::health;
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::variables::is_bound;
 use zadig_operator::plan::environment::{
@@ -103,6 +104,9 @@ pub(crate) fn only_what_is_ours_changed(
         };
         let bound = |key: &str| is_bound(name, key, &after.globals);
         let mut undone = is.clone();
+        // What runs follows from the rest.
+        undone.effective.clone_from(&was.effective);
+        undone.pods = was.pods;
         if let Some(declared) = declared {
             for key in declared.variables.keys() {
                 undone.values.insert(key.clone(), was.values[key].clone());
@@ -199,6 +203,34 @@ pub(crate) fn everything_declared_is_so(
             declared || environment.prune != Prune::All,
             "{name} is left"
         );
+    }
+    Ok(())
+}
+
+/// Success is no proof: where the cluster refused our last change, that is told, and nothing else is.
+pub(crate) fn what_the_cluster_refused_is_told(
+    object: &mut Object,
+    zadig: &mut Zadig,
+) -> Result<(), TestCaseError> {
+    let observed = object.observe(zadig);
+    let (Some(environment), Some(detail)) = (object.environment(), observed.detail()) else {
+        return Err(TestCaseError::fail("in sync without a look"));
+    };
+    let Some(env) = &zadig.env else { return Ok(()) };
+    let health = health(environment, detail, &object.memory);
+    for status in health.services {
+        let service = &env.services[&status.name];
+        let runs = service.effective == service.values;
+        if object.refused(&status.name) {
+            // A refused way back to what runs is told too: that it makes no difference cannot be seen.
+            prop_assert!(
+                runs || status.message.is_some(),
+                "{} is not told",
+                status.name
+            );
+        } else if runs {
+            prop_assert_eq!(status.message, None);
+        }
     }
     Ok(())
 }

@@ -53,6 +53,11 @@ pub(crate) struct Env {
 pub(crate) struct Running {
     pub(crate) revision: u32,
     pub(crate) values: BTreeMap<String, String>,
+    /// What the pods have, and since when they all have it.
+    pub(crate) effective: BTreeMap<String, String>,
+    pub(crate) pods: i64,
+    /// The cluster refuses every patch, and Zadig says success (Z§14.23).
+    pub(crate) jammed: bool,
     pub(crate) recorded: String,
     pub(crate) image: String,
     pub(crate) replicas: i32,
@@ -111,10 +116,14 @@ impl Zadig {
     /// A service as a create or an add makes it.
     pub(crate) fn fresh(&self, name: &str) -> Running {
         let values = [("LOG", "info"), ("MODE", "fast"), ("TRACE", "false")];
+        let values = BTreeMap::from(values.map(|(k, v)| (k.to_owned(), v.to_owned())));
         let image = format!("{name}:template");
         Running {
             revision: self.revisions[name],
-            values: values.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            effective: values.clone(),
+            values,
+            pods: self.now,
+            jammed: false,
             recorded: image.clone(),
             image,
             replicas: 1,
@@ -154,7 +163,7 @@ impl Zadig {
                     for name in &variable.related {
                         affected = true;
                         if let Some(service) = env.services.get_mut(name) {
-                            service.values.insert(key.clone(), text(&variable.value));
+                            service.set(key, text(&variable.value), now);
                         }
                     }
                 }
@@ -171,7 +180,7 @@ impl Zadig {
             }
             Action::UpdateServices { services, .. } => {
                 for (name, sent) in services {
-                    env.write(name, sent);
+                    env.write(name, sent, now);
                     if let Some(service) = env.services.get_mut(name)
                         && service.revision != revisions[name]
                     {
@@ -186,7 +195,7 @@ impl Zadig {
                 for (name, sent) in services {
                     env.services
                         .insert(name.clone(), fresh[name.as_str()].clone());
-                    env.write(name, sent);
+                    env.write(name, sent, now);
                 }
                 env.work(EnvStatus::Updating, now);
             }
@@ -194,6 +203,7 @@ impl Zadig {
                 if let Some(service) = env.services.get_mut(service) {
                     service.image.clone_from(image);
                     service.recorded.clone_from(image);
+                    service.pods = now;
                 }
                 env.update_time = now;
             }
@@ -208,6 +218,7 @@ impl Zadig {
             Action::RestartService { service, .. } => {
                 if let Some(service) = env.services.get_mut(service) {
                     service.restarts += 1;
+                    service.pods = now;
                 }
             }
             Action::DeleteEnvironment { .. } => self.env = None,
@@ -236,7 +247,7 @@ impl Zadig {
                 service.recorded.clone_from(image);
             }
             env.services.insert(name.clone(), service);
-            env.write(name, sent);
+            env.write(name, sent, now);
         }
         env.work(EnvStatus::Creating, now);
     }
@@ -318,7 +329,7 @@ impl Env {
     }
 
     /// Variables as they were sent: a bound key that is left out is unbound and keeps its value (Z§4.11).
-    fn write(&mut self, name: &str, sent: &[VariableValue]) {
+    fn write(&mut self, name: &str, sent: &[VariableValue], now: i64) {
         for variable in self.globals.values_mut() {
             variable.related.remove(name);
         }
@@ -340,7 +351,7 @@ impl Env {
                     text(&global.value)
                 }
             };
-            service.values.insert(key.clone(), value);
+            service.set(key, value, now);
         }
     }
 
@@ -364,8 +375,8 @@ impl Env {
                         Desired::Present(environment) => environment.services.get(name),
                         Desired::Absent { .. } => None,
                     };
-                    let live = declared
-                        .is_some_and(|d| !d.containers.is_empty() || !d.workloads.is_empty());
+                    // More than the driver looks at: a look too many must not make a difference.
+                    let live = declared.is_some();
                     let variables = declared.is_some_and(|d| !d.variables.is_empty());
                     let shown = service.show(name, zadig, live, variables);
                     (name.clone(), shown)
@@ -385,6 +396,15 @@ impl Env {
 }
 
 impl Running {
+    /// One variable, in Zadig's record and, unless the cluster refuses the patch, in new pods.
+    pub(crate) fn set(&mut self, key: &str, value: String, now: i64) {
+        let old = self.values.insert(key.to_owned(), value.clone());
+        if old != Some(value) && !self.jammed {
+            self.effective.clone_from(&self.values);
+            self.pods = now;
+        }
+    }
+
     fn show(&self, name: &str, zadig: &Zadig, live: bool, variables: bool) -> ObservedService {
         let workload = LiveWorkload {
             kind: format!("{:?}", WorkloadKind::Deployment),
@@ -392,7 +412,8 @@ impl Running {
             replicas: Some(self.replicas),
             ready: self.replicas,
             images: BTreeMap::from([(name.to_owned(), self.image.clone())]),
-            ..LiveWorkload::default()
+            newest_pod: Some(self.pods),
+            oldest_ready_pod: Some(self.pods),
         };
         ObservedService {
             status: "running".to_owned(),

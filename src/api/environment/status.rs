@@ -12,6 +12,9 @@ use crate::api::schema;
 /// Most services in status: declared ones and those that are on their way out.
 const SERVICES_MAX: u32 = 5 * schema::SERVICES_MAX;
 
+/// Most roll-outs of one service that are kept.
+pub const ROLLOUTS_MAX: u32 = 64;
+
 /// What is known of the environment.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -152,9 +155,29 @@ pub struct AppliedService {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = schema::NAME_MAX))]
     pub restart_token: Option<String>,
+    /// Workloads that our last change of variables has to roll out, until all their pods are newer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = ROLLOUTS_MAX),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub rollouts: Vec<Rollout>,
     /// The fields with policy OnCreate still have to be set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub initial: bool,
+}
+
+/// A workload that a change has to roll out.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Rollout {
+    /// Kind of the workload.
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
+    pub kind: String,
+    /// Name of the workload.
+    #[schemars(length(min = 1, max = schema::NAME_MAX))]
+    pub name: String,
+    /// Unix seconds: pods made from then on have the change.
+    pub after: i64,
 }
 
 /// A change that was made in Zadig.

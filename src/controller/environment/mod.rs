@@ -37,10 +37,10 @@ use crate::error::Error;
 use crate::plan::access::Verdict;
 use crate::plan::claim::rival;
 use crate::plan::env_config::Config;
-use crate::plan::environment::health::{self, Health, Trouble, health};
+use crate::plan::environment::health::{self, Health, Outlook, health};
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
-    Action, Desired, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
+    Action, Desired, Detail, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
 };
 use crate::plan::{Blocked, Licence, Plan};
 
@@ -315,20 +315,27 @@ async fn attempt(
         Desired::Present(environment) => Some(environment),
         Desired::Absent { .. } => None,
     };
+    let detail = observed.detail();
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::Act(act) => {
-            let mut step =
-                carry_out(object, ctx, local, &zadig, &key, environment, act.actions).await?;
+            let mut step = carry_out(
+                object,
+                ctx,
+                local,
+                &zadig,
+                &key,
+                environment,
+                detail,
+                act.actions,
+            )
+            .await?;
             if let Step::Tell { told: into, .. } = &mut step {
                 let change = into.change.take();
                 *into = told;
                 into.change = change;
-                if let (Some(environment), Existence::Present(present)) =
-                    (environment, &observed.existence)
-                    && let Some(detail) = &present.detail
-                {
-                    let health = health(environment, detail);
+                if let (Some(environment), Some(detail)) = (environment, detail) {
+                    let health = health(environment, detail, &local.memory);
                     into.services =
                         Some((health.services, health.ready, environment.services.len()));
                 }
@@ -591,6 +598,10 @@ async fn moved(
 }
 
 /// Sends the actions up to the first that Zadig goes on working at; the first failure ends the attempt.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the place where everything that was found out is acted on"
+)]
 async fn carry_out(
     object: &ZadigEnvironment,
     ctx: &Context,
@@ -598,6 +609,7 @@ async fn carry_out(
     zadig: &Zadig,
     key: &EnvKey,
     environment: Option<&Environment>,
+    detail: Option<&Detail>,
     actions: Vec<Action>,
 ) -> Result<Step, Error> {
     let mut done = Vec::new();
@@ -626,7 +638,9 @@ async fn carry_out(
             break;
         }
         local.wrote(Timestamp::now());
-        local.memory.sending(&action, environment);
+        local
+            .memory
+            .sending(&action, environment, detail, Timestamp::now());
         let sent = act::send(zadig, key, &action).await;
         local.wrote(Timestamp::now());
         drop(turn);
@@ -773,7 +787,7 @@ fn settle(
         services,
         ready,
         trouble,
-    } = health(environment, detail);
+    } = health(environment, detail, &local.memory);
     told.services = Some((services, ready, environment.services.len()));
     if !blocked.is_empty() {
         // What was looked up by name may appear without anything in the environment moving.
@@ -791,32 +805,35 @@ fn settle(
             after: look_after,
         };
     };
-    let age = |since: Option<Timestamp>| {
-        since.and_then(|since| Duration::try_from(now.duration_since(since)).ok())
+    let age = |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    let since_change = local.wrote_at.map_or(Duration::MAX, age);
+    let seen_for = age(*local.unhealthy_since.get_or_insert(now));
+    let (outcome, after) = match health::judge(
+        Some(trouble),
+        since_change,
+        seen_for,
+        driver::is_ready(object),
+    ) {
+        Outlook::Ready => (Outcome::Ready, look_after),
+        Outlook::Progressing => {
+            local.rest = None;
+            let after = (since_change / 4).clamp(Duration::from_secs(1), Duration::from_secs(20));
+            (Outcome::Progressing(message), after)
+        }
+        Outlook::Believed => {
+            local.rest = None;
+            return Step::Quiet(Duration::from_secs(5));
+        }
+        Outlook::Unhealthy => {
+            let look_after = driver::jittered(UNHEALTHY_LOOK);
+            local.rest = Some(Rest::new(look_after));
+            (Outcome::Unhealthy(trouble.reason(), message), look_after)
+        }
     };
-    let since_write = age(local.wrote_at).unwrap_or(Duration::MAX);
-    let unhealthy_since = *local.unhealthy_since.get_or_insert(now);
-    let unhealthy_for = age(Some(unhealthy_since)).unwrap_or_default();
-    if trouble == Trouble::NotReady && since_write < health::PROGRESS_DEADLINE {
-        local.rest = None;
-        let after = (since_write / 4).clamp(Duration::from_secs(1), Duration::from_secs(20));
-        return Step::Tell {
-            outcome: Outcome::Progressing(message),
-            told,
-            after,
-        };
-    }
-    if driver::is_ready(object) && unhealthy_for < health::GRACE {
-        // Somebody else's roll-out, most likely: Ready is believed a little longer.
-        local.rest = None;
-        return Step::Quiet(Duration::from_secs(5));
-    }
-    let look_after = driver::jittered(UNHEALTHY_LOOK);
-    local.rest = Some(Rest::new(look_after));
     Step::Tell {
-        outcome: Outcome::Unhealthy(trouble.reason(), message),
+        outcome,
         told,
-        after: look_after,
+        after,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::controller::zadig::{Zadig, env_status, template_variable};
 use crate::error::Error;
 use crate::plan::environment::{
     Catalog, Desired, Detail, EnvKey, EnvStatus, Environment, Existence, GlobalVariable,
-    LiveWorkload, ObservedService, Present, Service, health, memory::Memory,
+    LiveWorkload, ObservedService, Present, Service, health, memory::Memory, variables,
 };
 
 /// Age at which a looked-up cluster, registry or project still counts. They change by hand, rarely.
@@ -252,7 +252,11 @@ impl Looker<'_> {
             return Ok((name, service, calls));
         };
         let unhealthy = !health::is_healthy_word(&service.status);
-        if unhealthy || !declared.containers.is_empty() || !declared.workloads.is_empty() {
+        let known = memory.applied.get(&name);
+        let rolling = memory.before.contains_key(&name)
+            || known.is_some_and(|known| !known.rollouts.is_empty());
+        if unhealthy || rolling || !declared.containers.is_empty() || !declared.workloads.is_empty()
+        {
             service.live = Some(self.live(&name).await?);
             calls += 1;
         }
@@ -284,7 +288,6 @@ impl Looker<'_> {
         if declared.variables.is_empty() {
             return Ok((name, service, calls));
         }
-        let known = memory.applied.get(&name);
         let will_send = known.is_some_and(|known| {
             known.variables != declared.digest
                 || (known.rendered.is_some() && known.rendered != service.rendered)
@@ -307,6 +310,11 @@ impl Looker<'_> {
             service.told = yaml
                 .map(|yaml| rendered::values(&template.yaml, &yaml, place))
                 .unwrap_or_default();
+            if service.live.is_none() && !variables::are_so(declared, &service) {
+                // Whether what is sent reaches the pods is judged by those that are there before.
+                service.live = Some(self.live(&name).await?);
+                calls += 1;
+            }
         }
         Ok((name, service, calls))
     }

@@ -285,10 +285,7 @@ fn present(desired: &Environment, observed: &Observed, present: &Present) -> Pla
         ),
         EnvStatus::Updating | EnvStatus::Other(_) => busy(Reason::Updating, observed, present),
         EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable => match &present.detail {
-            Some(detail) => {
-                let differences = diff(desired, observed, present, detail);
-                Plan::of(differences.actions, differences.blocked)
-            }
+            Some(detail) => diff(desired, observed, present, detail).plan(),
             None => Plan::wait(
                 Reason::Updating,
                 "the environment changed while it was looked at",

@@ -4,6 +4,7 @@
 //! first among services, since an object that moves from one service to another would otherwise be deleted with the old one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::decide::resolve_registry;
 use super::{
@@ -12,16 +13,36 @@ use super::{
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{FieldPolicy, Prune, WorkloadKind};
-use crate::plan::Blocked;
+use crate::plan::{Blocked, Plan};
 
 /// A comparison in the making.
 #[derive(Default)]
 pub(super) struct Diff {
     pub(super) actions: Vec<Action>,
     pub(super) blocked: Vec<Blocked>,
+    /// Asked for a moment ago: the live look may be behind.
+    pending: Vec<Action>,
 }
 
 impl Diff {
+    /// The plan that repairs the differences.
+    pub(super) fn plan(self) -> Plan<Action> {
+        let Self {
+            actions,
+            blocked,
+            pending,
+        } = self;
+        if actions.is_empty() && !pending.is_empty() {
+            let summaries: Vec<String> = pending.iter().map(Action::summary).collect();
+            return Plan::wait(
+                Reason::Progressing,
+                format!("waiting for the cluster to show: {}", join(summaries)),
+                Duration::from_secs(1),
+            );
+        }
+        Plan::of(actions, blocked)
+    }
+
     fn block(&mut self, reason: Reason, message: impl Into<String>) {
         self.blocked.push(Blocked::new(reason, message));
     }
@@ -54,6 +75,7 @@ pub(super) fn diff(
             restart(&mut diff, name, service, observed);
         }
     }
+    hold_back_what_was_just_asked(&mut diff, observed);
     hold_back_loops(&mut diff, observed);
     diff
 }
@@ -391,6 +413,13 @@ fn restart(diff: &mut Diff, name: &str, service: &Service, observed: &Observed) 
             token: token.clone(),
         });
     }
+}
+
+/// What an answered call changed may take a moment to be seen (Z§4.3); sending it again would count as a repair.
+fn hold_back_what_was_just_asked(diff: &mut Diff, observed: &Observed) {
+    (diff.pending, diff.actions) = std::mem::take(&mut diff.actions)
+        .into_iter()
+        .partition(|action| observed.memory.was_just_asked(action, observed.now));
 }
 
 /// A difference that came back each time it was repaired is left to a person, with its name, instead of a loop (Z§14.4).

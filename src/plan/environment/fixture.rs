@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::health::{Trouble, health};
 use super::memory::Memory;
 use super::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Environment,
@@ -309,6 +310,7 @@ impl Observed {
             rendered_at: declared.digest.as_ref().map(|_| UPDATED),
             template: declared.digest.as_ref().map(|_| "template-1".to_owned()),
             restart_token: declared.restart_token.clone(),
+            rollouts: Vec::new(),
             initial: false,
         };
         self.with(|observed| {
@@ -337,6 +339,26 @@ impl Observed {
     /// A change in what was seen of one service.
     pub(super) fn seen_with(self, name: &str, change: impl FnOnce(&mut ObservedService)) -> Self {
         self.detail_with(|detail| change(detail.services.get_mut(name).unwrap()))
+    }
+
+    /// Zadig renders the service's workload like this now.
+    pub(super) fn renders(self, name: &str, text: &str) -> Self {
+        self.seen_with(name, |seen| {
+            seen.rendered = Some(format!("rendered {text}"));
+            for digest in seen.expected.iter_mut().flat_map(BTreeMap::values_mut) {
+                *digest = Some(text.to_owned());
+            }
+        })
+    }
+
+    /// When the service's newest pod and its oldest ready one were made.
+    pub(super) fn pods_made(self, name: &str, newest: i64, oldest_ready: i64) -> Self {
+        self.seen_with(name, |seen| {
+            for workload in seen.live.iter_mut().flatten() {
+                workload.newest_pod = Some(newest);
+                workload.oldest_ready_pod = Some(oldest_ready);
+            }
+        })
     }
 
     /// The values that the rendered text tells of a service.
@@ -442,6 +464,36 @@ pub(super) fn looked_at(desired: &Environment, observed: &Observed) -> Observed 
         &BTreeSet::new(),
     );
     observed
+}
+
+/// The same environment after every planned call was answered well, as far as memory goes.
+pub(super) fn sent(desired: &Environment, observed: &Observed) -> Observed {
+    sent_first(usize::MAX, desired, observed)
+}
+
+/// The same when only so many were answered.
+pub(super) fn sent_first(count: usize, desired: &Environment, observed: &Observed) -> Observed {
+    let Plan::Act(act) = plan(&Desired::Present(desired.clone()), observed) else {
+        panic!("nothing is planned");
+    };
+    let mut after = observed.clone();
+    let (memory, detail, now) = (&mut after.memory, observed.detail(), observed.now);
+    for (number, action) in act.actions.iter().enumerate() {
+        if number <= count {
+            memory.sending(action, Some(desired), detail, now);
+        }
+        if number < count {
+            memory.sent(action, Some(desired), now);
+        }
+    }
+    after
+}
+
+/// How many declared services are healthy, and the worst that is told of the others.
+pub(super) fn health_of(desired: &Environment, observed: &Observed) -> (usize, Option<Trouble>) {
+    let detail = observed.detail().unwrap();
+    let health = health(desired, detail, &observed.memory);
+    (health.ready, health.trouble.map(|(trouble, _)| trouble))
 }
 
 /// A service as Zadig shows it when it runs as declared.

@@ -6,12 +6,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::memory::Memory;
+use super::rollout::{self, Progress};
 use super::{Detail, Environment, ObservedService, Service};
 use crate::api::condition::Reason;
-use crate::api::environment::{FieldPolicy, ServiceStatus};
+use crate::api::environment::{FieldPolicy, Rollout, ServiceStatus};
 
 /// How long pods may take after a change before their service counts as broken. Zadig's own start time-out is 300 s.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_mins(5);
+/// How long a workload may take after a change until its first new pod is made; that it becomes ready takes longer.
+pub const APPLY_DEADLINE: Duration = Duration::from_mins(1);
+/// How far Zadig's live look may be behind the cluster (Z§4.3: it reads an informer's cache).
+pub const LIVE_LAG: Duration = Duration::from_secs(5);
 /// How long a service may be unhealthy without a change of ours before it is told: a roll-out by somebody else is normal.
 pub const GRACE: Duration = Duration::from_secs(30);
 
@@ -49,16 +55,53 @@ impl Trouble {
     }
 }
 
+/// What is told of the services.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Outlook {
+    /// They are healthy.
+    Ready,
+    /// They are becoming so after a change of ours.
+    Progressing,
+    /// Somebody else rolls something out, most likely: what was told before stands a little longer.
+    Believed,
+    /// They are not healthy.
+    Unhealthy,
+}
+
+/// Judges the worst trouble by the time since our last change and since it was first seen.
+#[must_use]
+pub fn judge(
+    trouble: Option<Trouble>,
+    since_change: Duration,
+    seen_for: Duration,
+    was_ready: bool,
+) -> Outlook {
+    let patience = match trouble {
+        None => return Outlook::Ready,
+        Some(Trouble::NotReady) => PROGRESS_DEADLINE,
+        Some(Trouble::NotApplied) => APPLY_DEADLINE,
+        Some(Trouble::LiveDrift) => LIVE_LAG,
+    };
+    if since_change < patience {
+        Outlook::Progressing
+    } else if was_ready && seen_for < GRACE {
+        Outlook::Believed
+    } else {
+        Outlook::Unhealthy
+    }
+}
+
 /// The health of the declared services that are in the environment.
 #[must_use]
-pub fn health(desired: &Environment, detail: &Detail) -> Health {
+pub fn health(desired: &Environment, detail: &Detail, memory: &Memory) -> Health {
     let mut health = Health::default();
     let mut troubles: Vec<(Trouble, String)> = Vec::new();
     for (name, service) in &desired.services {
         let Some(seen) = detail.services.get(name) else {
             continue;
         };
-        let trouble = trouble(seen);
+        let rollouts = memory.applied.get(name).map(|entry| &entry.rollouts);
+        let trouble = trouble(seen, rollouts.map_or(&[], Vec::as_slice));
         if trouble.is_none() {
             health.ready += 1;
         }
@@ -95,7 +138,7 @@ pub fn is_healthy_word(status: &str) -> bool {
     )
 }
 
-fn trouble(seen: &ObservedService) -> Option<(Trouble, String)> {
+fn trouble(seen: &ObservedService, rollouts: &[Rollout]) -> Option<(Trouble, String)> {
     if let (Some(live), Some(expected)) = (&seen.live, &seen.expected) {
         let missing: BTreeSet<String> = expected
             .keys()
@@ -112,10 +155,36 @@ fn trouble(seen: &ObservedService) -> Option<(Trouble, String)> {
             ));
         }
     }
-    if is_healthy_word(&seen.status) {
-        return None;
+    let at = |wanted: Progress| {
+        let here = rollouts
+            .iter()
+            .filter(move |rollout| rollout::progress(rollout, seen.live.as_ref()) == wanted);
+        here.map(|rollout| format!("{}/{}", rollout.kind, rollout.name))
+            .collect::<Vec<_>>()
+    };
+    let not_begun = at(Progress::NotBegun);
+    if !not_begun.is_empty() {
+        return Some((
+            Trouble::NotApplied,
+            format!(
+                "{} got no new pod by our last change of variables although Zadig reports success: the cluster did not take it. Zadig keeps the reason to itself; sending the same again does not help. Change the value to one that the cluster takes, or remove the service from the spec and add it again",
+                super::join(not_begun)
+            ),
+        ));
     }
     let (ready, wanted) = pods(seen);
+    if is_healthy_word(&seen.status) {
+        let rolling: Vec<String> = [at(Progress::Partial), at(Progress::Unseen)].concat();
+        return (!rolling.is_empty()).then(|| {
+            (
+                Trouble::NotReady,
+                format!(
+                    "{} still has pods from before our last change of variables",
+                    super::join(rolling)
+                ),
+            )
+        });
+    }
     if seen.status == "unstart" && seen.live.is_some() && wanted == Some(0) {
         // No pods because none are wanted.
         return None;

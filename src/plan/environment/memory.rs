@@ -6,8 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::decide::elapsed;
+use super::health::LIVE_LAG;
+use super::rollout::{self, Before, Progress};
 use super::{Action, Detail, Environment, ObservedService, variables};
-use crate::api::environment::{AppliedService, FieldPolicy, Ownership, OwnershipState};
+use crate::api::environment::{
+    AppliedService, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX, Rollout,
+};
 
 /// Repairs of one difference after which it is left to a person.
 pub const REPAIRS: u32 = 3;
@@ -25,6 +30,10 @@ pub struct Memory {
     /// The status that holds all this was found; without it everything above is lost, not empty. Nothing may be stored that
     /// makes this true at the next start while it is not.
     pub known: bool,
+    /// By service: what it was like before a call that may still be rolling out. Kept in the process only.
+    pub before: BTreeMap<String, Before>,
+    /// By wish: when an image or a scale call was answered well. Kept in the process only.
+    pub asked: BTreeMap<String, Timestamp>,
     /// By subject: how often the same difference was repaired lately. Kept in the process only.
     pub repairs: BTreeMap<String, u32>,
     /// When the environment's delete call was answered. Kept in the process only.
@@ -42,7 +51,26 @@ impl Memory {
     ///
     /// An environment that is found after a create call of unknown fate holds what the call carried, not what is declared by
     /// then. And what a service's variables are after an update of unknown fate cannot be told.
-    pub fn sending(&mut self, action: &Action, desired: Option<&Environment>) {
+    ///
+    /// `detail` is the look that the action was planned on: whether a change of variables reaches the pods is judged by it.
+    pub fn sending(
+        &mut self,
+        action: &Action,
+        desired: Option<&Environment>,
+        detail: Option<&Detail>,
+        now: Timestamp,
+    ) {
+        for name in action.rewrites() {
+            let seen = detail.and_then(|detail| detail.services.get(name));
+            if let Some(seen) = seen {
+                self.before.insert(name.clone(), Before::of(seen, now));
+            }
+        }
+        self.unsettle(action, desired);
+    }
+
+    /// What is no longer known once `action` is on its way.
+    fn unsettle(&mut self, action: &Action, desired: Option<&Environment>) {
         match action {
             Action::CreateEnvironment(create) => self.carried(create.services.keys(), desired),
             Action::UpdateServices { services, .. } => {
@@ -54,9 +82,8 @@ impl Memory {
                     self.renders_anew(name);
                 }
             }
-            Action::PutGlobalVariables { variables, changed } => {
-                let changed = changed.iter().filter_map(|key| variables.get(key));
-                for service in changed.flat_map(|variable| &variable.related) {
+            Action::PutGlobalVariables { .. } => {
+                for service in action.rewrites() {
                     self.renders_anew(service);
                 }
             }
@@ -76,7 +103,7 @@ impl Memory {
     ///
     /// An action whose answer was lost must not be remembered like this: what it did is seen at the next observation.
     pub fn sent(&mut self, action: &Action, desired: Option<&Environment>, now: Timestamp) {
-        self.sending(action, desired);
+        self.unsettle(action, desired);
         match action {
             Action::RecordOwnership(ownership) => self.recorded(ownership, desired, now),
             Action::CreateEnvironment(create) => {
@@ -115,6 +142,10 @@ impl Memory {
             | Action::PutGlobalVariables { .. }
             | Action::SetImage { .. }
             | Action::ScaleWorkload { .. } => {}
+        }
+        if let Some(wish) = action.wish() {
+            self.asked.retain(|_, at| elapsed(*at, now) < LIVE_LAG);
+            self.asked.insert(wish, now);
         }
         if !matches!(action, Action::RecordOwnership(_)) {
             *self.repairs.entry(action.subject()).or_default() += 1;
@@ -155,8 +186,25 @@ impl Memory {
             if touched.contains(name) {
                 continue;
             }
+            let before = match &observed.expected {
+                Some(_) => self.before.remove(name),
+                None => None,
+            };
             let new = !self.applied.contains_key(name);
             let entry = self.entry(name);
+            let begun = before.map_or_else(Vec::new, |before| before.rollouts(observed));
+            entry.rollouts.retain(|older| {
+                let newer = |rollout: &Rollout| {
+                    (&rollout.kind, &rollout.name) == (&older.kind, &older.name)
+                };
+                !begun.iter().any(newer)
+            });
+            entry.rollouts.extend(begun);
+            entry.rollouts.retain(|rollout| {
+                service.digest.is_some()
+                    && rollout::progress(rollout, observed.live.as_ref()) != Progress::Done
+            });
+            entry.rollouts.truncate(ROLLOUTS_MAX as usize);
             if is_so || (new && lost) {
                 entry.variables.clone_from(&service.digest);
             }
@@ -209,6 +257,15 @@ impl Memory {
     #[must_use]
     pub fn is_initial(&self, service: &str) -> bool {
         self.applied.get(service).is_some_and(|entry| entry.initial)
+    }
+
+    /// Whether the cluster was told to do what `action` asks for only a moment ago, so that the live look may not show it yet.
+    #[must_use]
+    pub fn was_just_asked(&self, action: &Action, now: Timestamp) -> bool {
+        action
+            .wish()
+            .and_then(|wish| self.asked.get(&wish))
+            .is_some_and(|at| elapsed(*at, now) < LIVE_LAG)
     }
 
     /// Whether the difference with this subject came back too often.

@@ -2,13 +2,15 @@
 //!
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
 //! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`delete`] the way out, [`memory`] what has to be
-//! remembered because Zadig never shows it again, [`health`] what users see of the services.
+//! remembered because Zadig never shows it again, [`rollout`] the proof that a change reached the pods, [`health`] what users see
+//! of the services.
 
 pub mod decide;
 pub mod delete;
 pub mod diff;
 pub mod health;
 pub mod memory;
+pub mod rollout;
 pub mod variables;
 
 #[cfg(test)]
@@ -135,6 +137,17 @@ pub struct Observed {
     pub memory: memory::Memory,
     /// How long Zadig's `creating`, `updating` and `deleting` is believed.
     pub stuck_after: Duration,
+}
+
+impl Observed {
+    /// The thorough look, where there was one.
+    #[must_use]
+    pub fn detail(&self) -> Option<&Detail> {
+        match &self.existence {
+            Existence::Present(present) => present.detail.as_ref(),
+            Existence::Absent { .. } => None,
+        }
+    }
 }
 
 /// An environment's key within a Zadig.
@@ -541,6 +554,46 @@ impl Action {
             | Self::SetImage { .. }
             | Self::ScaleWorkload { .. }
             | Self::RestartService { .. } => false,
+        }
+    }
+
+    /// Services that are there and whose text the action may change.
+    pub(crate) fn rewrites(&self) -> BTreeSet<&String> {
+        match self {
+            Self::UpdateServices { services, .. } => services.keys().collect(),
+            Self::PutGlobalVariables { variables, changed } => changed
+                .iter()
+                .filter_map(|key| variables.get(key))
+                .flat_map(|variable| &variable.related)
+                .collect(),
+            Self::RecordOwnership(_)
+            | Self::CreateEnvironment(_)
+            | Self::SetRegistry { .. }
+            | Self::RemoveServices { .. }
+            | Self::AddServices { .. }
+            | Self::SetImage { .. }
+            | Self::ScaleWorkload { .. }
+            | Self::RestartService { .. }
+            | Self::DeleteEnvironment { .. } => BTreeSet::new(),
+        }
+    }
+
+    /// What the action makes of the cluster, where the live look shows it.
+    pub(crate) fn wish(&self) -> Option<String> {
+        match self {
+            Self::SetImage { image, .. } => Some(format!("{} = {image}", self.subject())),
+            Self::ScaleWorkload { replicas, .. } => {
+                Some(format!("{} = {replicas}", self.subject()))
+            }
+            Self::RecordOwnership(_)
+            | Self::CreateEnvironment(_)
+            | Self::SetRegistry { .. }
+            | Self::PutGlobalVariables { .. }
+            | Self::RemoveServices { .. }
+            | Self::UpdateServices { .. }
+            | Self::AddServices { .. }
+            | Self::RestartService { .. }
+            | Self::DeleteEnvironment { .. } => None,
         }
     }
 

@@ -6,5 +6,6 @@ mod deletion;
 mod differences;
 mod existence;
 mod memory;
+mod rollout;
 mod secrets;
 mod waiting;

@@ -5,10 +5,11 @@
 use insta::assert_snapshot;
 
 use super::fixture::{
-    ago, environment, looked_at, observed, of_kind, pending, planned, planned_deletion, service,
+    NOW, ago, environment, health_of, looked_at, observed, of_kind, pending, planned,
+    planned_deletion, sent, service,
 };
-use super::health::{Trouble, health};
-use super::{Action, Desired, EnvStatus, Environment, Existence, Observed, Registry, plan};
+use super::health::Trouble;
+use super::{Action, Desired, EnvStatus, Observed, Registry, plan};
 use crate::plan::Plan;
 
 /// Created by this object, and idle.
@@ -42,7 +43,8 @@ fn z14_04_a_repair_that_does_not_last_ends_in_a_condition() {
         for action in &act.actions {
             observed.memory.sent(action, Some(&desired), observed.now);
         }
-        // Zadig answers well each time, and each time somebody is quicker.
+        // Zadig answers well each time, and a while later somebody has changed it back.
+        observed.now = ago(-100 * i64::try_from(calls).unwrap());
         observed.memory.applied.get_mut("api").unwrap().rendered = Some("rendered-1".to_owned());
     }
     assert_snapshot!(planned(&desired, &observed), @"
@@ -250,6 +252,26 @@ fn z14_23_success_is_no_proof_and_the_same_put_is_no_repair() {
 }
 
 #[test]
+fn z14_23_a_change_that_got_no_new_pods_is_told_and_not_sent_again() {
+    let old = service().variable("LOG", "info");
+    let new = service().variable("LOG", "debug");
+    let desired = environment().service("api", new.clone());
+    // Zadig says success and shows the refused value; the pods are those from before.
+    let refused = sent(&desired, &owned().running("api", &old))
+        .renders("api", "text-2")
+        .present_with(|present| present.update_time += 2);
+    assert_snapshot!(planned(&desired, &refused), @"in sync");
+    let told = looked_at(&desired, &refused);
+    assert_eq!(health_of(&desired, &told), (0, Some(Trouble::NotApplied)));
+    // Also by the next process, which knows the status alone, and however long it takes.
+    let later = looked_at(&desired, &told.with(|o| o.memory.before.clear()));
+    assert_snapshot!(planned(&desired, &later), @"in sync");
+    assert_eq!(health_of(&desired, &later), (0, Some(Trouble::NotApplied)));
+    let rolled_out = looked_at(&desired, &later.pods_made("api", NOW, NOW));
+    assert_eq!(health_of(&desired, &rolled_out), (1, None));
+}
+
+#[test]
 fn z14_23_a_good_service_does_not_hide_a_broken_one() {
     let desired = environment()
         .service("bad", service())
@@ -259,14 +281,6 @@ fn z14_23_a_good_service_does_not_hide_a_broken_one() {
         .running("good", &service())
         .seen_with("bad", |seen| "unstable".clone_into(&mut seen.status));
     assert_eq!(health_of(&desired, &observed), (1, Some(Trouble::NotReady)));
-}
-
-fn health_of(desired: &Environment, observed: &Observed) -> (usize, Option<Trouble>) {
-    let Existence::Present(present) = &observed.existence else {
-        panic!("there is nothing to look at");
-    };
-    let health = health(desired, present.detail.as_ref().unwrap());
-    (health.ready, health.trouble.map(|(trouble, _)| trouble))
 }
 
 #[test]

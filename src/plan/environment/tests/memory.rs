@@ -1,34 +1,11 @@
 //! What is remembered after a look and after a call, and what a lost memory leads to (design §3).
 
-use super::super::fixture::{environment, looked_at, observed, planned, service};
-use super::super::{Desired, Environment, Moved, Observed, plan};
-use crate::plan::Plan;
+use super::super::fixture::{environment, looked_at, observed, planned, sent, sent_first, service};
+use super::super::{Moved, Observed};
 
 /// Created by this object, and idle.
 fn owned() -> Observed {
     observed().present().owned()
-}
-
-/// The same environment after every planned call was answered well, as far as memory goes.
-fn sent(desired: &Environment, observed: &Observed) -> Observed {
-    sent_first(usize::MAX, desired, observed)
-}
-
-/// The same when only so many were answered.
-fn sent_first(count: usize, desired: &Environment, observed: &Observed) -> Observed {
-    let Plan::Act(act) = plan(&Desired::Present(desired.clone()), observed) else {
-        panic!("nothing is planned");
-    };
-    let mut observed = observed.clone();
-    for (number, action) in act.actions.iter().enumerate() {
-        if number < count {
-            observed.memory.sending(action, Some(desired));
-            observed.memory.sent(action, Some(desired), observed.now);
-        } else if number == count {
-            observed.memory.sending(action, Some(desired));
-        }
-    }
-    observed
 }
 
 #[test]
