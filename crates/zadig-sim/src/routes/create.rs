@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::options::Level;
+use crate::render::id_of;
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope, allowed};
@@ -282,7 +284,8 @@ pub(super) fn place(world: &mut World, environment: Environment, configs: &[Stri
     let written = world
         .apply_configs(&cluster, &namespace, &env, configs)
         .map_err(|error| Fail::multi(format!("创建环境失败: {error}")))?;
-    conflict(world, &environment)?;
+    // As for an environment that exists, the coded error is wrapped in its own kind.
+    conflict(world, &environment, "创建环境失败: 创建环境失败")?;
     let (by, at) = (environment.update_by.clone(), environment.update_time);
     world.begin_create(environment);
     for (kind, name) in written {
@@ -292,33 +295,41 @@ pub(super) fn place(world: &mut World, environment: Environment, configs: &[Stri
     Ok(Reply::success().after(world.pace().create_answer))
 }
 
-/// Objects that another environment of the namespace applied are not shared (Z§4.6).
-pub(super) fn conflict(world: &World, environment: &Environment) -> Result<(), Fail> {
-    for service in &environment.services {
-        let objects = environment
-            .render(service, EnumCheck::Lenient)
-            .unwrap_or_default();
-        for object in &objects {
-            let id = crate::render::id_of(object);
-            let other = world.environments.values().find(|other| {
-                (&other.project, &other.key) != (&environment.project, &environment.key)
-                    && other.cluster_id == environment.cluster_id
-                    && other.namespace == environment.namespace
-                    && other
-                        .services
-                        .iter()
-                        .flat_map(|service| &service.applied)
-                        .any(|applied| crate::render::id_of(applied) == id)
-            });
-            if let Some(other) = other {
-                return Err(Fail::multi(format!(
-                    "更新环境失败: resource is applied by other envs: {id}: {}/{}",
-                    other.project, other.key
-                )));
-            }
+/// Objects that another environment of the namespace has are not shared (Z§4.6); the refusal begins with `message`.
+pub(super) fn conflict(
+    world: &World,
+    environment: &Environment,
+    message: &str,
+) -> Result<(), Fail> {
+    let own: Vec<String> = ids(environment).collect();
+    for other in world.environments.values() {
+        let is_itself = (&other.project, &other.key) == (&environment.project, &environment.key);
+        if is_itself || other.cluster_id != environment.cluster_id {
+            continue;
+        }
+        let shares = other.namespace == environment.namespace;
+        // From 5.0 on two kinds are looked for in the whole cluster (Z§12).
+        let everywhere = |id: &str| {
+            world.level >= Level::V50
+                && (id.starts_with("ClusterRole/") || id.starts_with("ClusterRoleBinding/"))
+        };
+        if let Some(id) = ids(other).find(|id| own.contains(id) && (shares || everywhere(id))) {
+            return Err(Fail::multi(format!(
+                "{message}: resource is applied by other envs: {id}: {}/{}",
+                other.project, other.key
+            )));
         }
     }
     Ok(())
+}
+
+/// `Kind/name` of everything an environment is to have.
+fn ids(environment: &Environment) -> impl Iterator<Item = String> {
+    environment
+        .services
+        .iter()
+        .flat_map(|service| environment.objects(service))
+        .map(|object| id_of(&object))
 }
 
 #[derive(Default, Deserialize)]

@@ -173,7 +173,7 @@ fn begin(world: &mut World, request: &Request, environment: Environment, sent: &
             &environment.registry_id,
         )
         .map_err(|error| error.within("更新环境失败"))?;
-    super::create::conflict(world, &environment)?;
+    super::create::conflict(world, &environment, "更新环境失败")?;
     World::check_decodable(&environment)?;
     let names: Vec<String> = sent
         .iter()

@@ -62,6 +62,7 @@ impl World {
             }
         }
         environment.globals = update.globals;
+        self.forget_without_template(env);
         for name in &names {
             if self.has_in_base(env, name) {
                 self.apply_service(env, name);
@@ -80,6 +81,19 @@ impl World {
         // Both are rebuilt from maps (Z§4.2, Z§4.13).
         self.rng.shuffle(&mut environment.services);
         self.rng.shuffle(&mut environment.globals);
+    }
+
+    /// A service whose template is gone from the project disappears with the next write (Z§6.1).
+    fn forget_without_template(&mut self, env: &Key) {
+        let Some(environment) = self.environments.get_mut(env) else {
+            return;
+        };
+        if let Some(project) = self.projects.get(&environment.project) {
+            let templates = project.templates(environment.scope);
+            environment
+                .services
+                .retain(|service| templates.contains_key(&service.name));
+        }
     }
 
     /// Ends an update. Errors of single services are stored and shown nowhere (Z§4.11).

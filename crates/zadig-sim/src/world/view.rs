@@ -7,7 +7,7 @@ use super::environment::{Deployed, Environment, kind_and_name};
 use crate::kube::workload::ready_count;
 use crate::kube::{Object, address_text, age, template_of};
 use crate::options::Level;
-use crate::render::image_name;
+use crate::render::{image_name, is_workload};
 use crate::scope::Scope;
 use crate::variables::Global;
 
@@ -43,33 +43,38 @@ impl World {
             return "unknown";
         };
         let now = self.now();
-        let (mut pods, mut ready, mut workloads, mut jobs, mut suspended) = (0, 0, 0, 0, 0);
+        let (mut pods, mut ready, mut completed) = (0, 0, 0);
+        let (mut containers, mut jobs, mut suspended) = (false, 0, 0);
         for object in &environment.objects(service) {
             let (kind, name) = kind_and_name(object);
-            let live = kube.object(&environment.namespace, &kind, &name);
+            containers |= is_workload(object);
+            let Some(live) = kube.object(&environment.namespace, &kind, &name) else {
+                continue;
+            };
             match kind.as_str() {
                 "Deployment" | "StatefulSet" | "CloneSet" => {
-                    workloads += 1;
-                    if let Some(live) = live {
-                        pods += live.pods.len();
-                        ready += ready_count(live, now);
-                    }
+                    pods += live.pods.len();
+                    ready += ready_count(live, now);
+                }
+                "Job" => {
+                    let done = ready_count(live, now);
+                    completed += done;
+                    pods += live.pods.len() - done;
                 }
                 "CronJob" => {
-                    if let Some(live) = live {
-                        jobs += 1;
-                        suspended += usize::from(live.manifest["spec"]["suspend"] == true);
-                    }
+                    jobs += 1;
+                    suspended += usize::from(live.manifest["spec"]["suspend"] == true);
                 }
                 _ => {}
             }
         }
-        match (workloads, jobs) {
-            (0, 0) => "succeeded",
+        match (pods, jobs) {
+            _ if !containers => "succeeded",
+            (0, 0) if completed > 0 => "succeeded",
+            (0, 0) => "unstart",
             (0, _) if suspended == jobs => "allsuspend",
             (0, _) if suspended > 0 => "partsuspend",
             (0, _) => "nosuspend",
-            _ if pods == 0 => "unstart",
             _ if ready == pods => "running",
             _ => "unstable",
         }

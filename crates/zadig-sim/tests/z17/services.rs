@@ -280,6 +280,71 @@ async fn z17_15_an_object_of_another_environment_in_the_namespace_is_refused() {
     assert_eq!(answer.whole(), wrapped(text));
 }
 
+#[tokio::test]
+async fn z17_15_a_creation_over_an_object_of_another_environment_is_refused_before_that_one_is_done()
+ {
+    let zadig = Zadig::start().await;
+    let body = crate::support::creation("dev", &["plain"]);
+    let path = "/environments?projectKey=shop";
+    assert_eq!(zadig.post(path, &body).await.whole(), success());
+    let fields = json!({"namespace": NAMESPACE});
+    let body = crate::support::creation_with("other", &["db", "plain"], &fields);
+    let text = "1 error occurred:\n\t* 创建环境失败: 创建环境失败: resource is applied by other envs: Deployment/plain: shop/dev\n\n";
+    assert_eq!(zadig.post(path, &body).await.whole(), wrapped(text));
+    assert_eq!(zadig.status("other").await, "absent");
+}
+
+/// Makes a service template of one document.
+async fn template(zadig: &Zadig, name: &str, yaml: &str) {
+    let body = json!({"service_name": name, "yaml": yaml, "variable_yaml": []});
+    let answer = zadig.post("/service/yaml/raw?projectKey=shop", &body).await;
+    assert_eq!(answer.whole(), success());
+}
+
+#[tokio::test]
+async fn z17_15_the_status_of_a_service_follows_what_it_is_made_of() {
+    let zadig = Zadig::start().await;
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: once\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n      - {name: once, image: a}\n";
+    template(&zadig, "once", job).await;
+    zadig
+        .create("dev", &["once", "job", "settings", "plain"])
+        .await;
+    let mut expected = words([
+        ("once", "succeeded"),
+        ("job", "nosuspend"),
+        ("settings", "succeeded"),
+        ("plain", "running"),
+    ]);
+    assert_eq!(zadig.services("dev").await, expected);
+    for (kind, name) in [
+        ("CronJob", "cleanup"),
+        ("Job", "once"),
+        ("ConfigMap", "settings"),
+    ] {
+        zadig
+            .kubectl(json!({"verb": "delete", "kind": kind, "namespace": NAMESPACE, "name": name}));
+    }
+    for gone in ["once", "job"] {
+        expected.insert(gone.to_owned(), "unstart".to_owned());
+    }
+    assert_eq!(zadig.services("dev").await, expected);
+}
+
+#[tokio::test]
+async fn z17_15_a_service_without_its_template_goes_with_the_next_update() {
+    let zadig = running().await;
+    let path = "/service/yaml/plain?projectKey=shop";
+    assert_eq!(zadig.delete(path).await.whole(), success());
+    assert_eq!(zadig.services("dev").await.len(), 2);
+    zadig.update("dev", json!([{"service_name": "web"}])).await;
+    assert_eq!(zadig.services("dev").await, words([("web", "running")]));
+    assert_ne!(
+        zadig.object(NAMESPACE, "Deployment", "plain"),
+        Value::Null,
+        "its objects stay"
+    );
+}
+
 async fn immutable() -> Zadig {
     let zadig = Zadig::start().await;
     zadig.create("dev", &["imm", "plain"]).await;
