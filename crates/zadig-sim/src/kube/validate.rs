@@ -101,7 +101,12 @@ fn walk(value: &Value, field: &str, kind: &str) -> Result<(), String> {
             if STRING_MAPS.contains(&field) {
                 return strings(value, kind, field);
             }
+            // A probe's port may be the name of one.
+            let named_port = |key: &str, value: &Value| {
+                matches!(field, "httpGet" | "tcpSocket") && key == "port" && value.is_string()
+            };
             map.iter()
+                .filter(|(key, value)| !named_port(key, value))
                 .try_for_each(|(key, value)| walk(value, key, kind))
         }
         Value::Array(items) => items.iter().try_for_each(|item| {
@@ -383,6 +388,17 @@ mod tests {
             "error unmarshaling JSON: while decoding JSON: json: cannot unmarshal string into Go struct field Deployment.replicas of type int32"
         );
         assert_eq!(decode("Deployment", &deployment()), Ok(()));
+    }
+
+    #[test]
+    fn a_probe_may_name_its_port_and_a_container_not() {
+        let mut probed = deployment();
+        let container = &mut probed["spec"]["template"]["spec"]["containers"][0];
+        container["livenessProbe"] = json!({ "httpGet": { "path": "/", "port": "http" } });
+        assert_eq!(decode("Deployment", &probed), Ok(()));
+        let container = &mut probed["spec"]["template"]["spec"]["containers"][0];
+        container["ports"] = json!([{ "containerPort": "http" }]);
+        assert!(decode("Deployment", &probed).is_err());
     }
 
     #[test]
