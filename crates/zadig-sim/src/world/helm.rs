@@ -125,11 +125,22 @@ impl World {
         let tried = u32::try_from(rollout.pending.len()).unwrap_or(u32::MAX);
         rollout.pending = self
             .in_cluster(&cluster, |kube, cx| {
-                let mut deploys = |it: &Pending| {
-                    release::deploy(kube, cx, &namespace, &it.release, &it.chart, &it.values)
-                };
                 let pending = std::mem::take(&mut rollout.pending).into_iter();
-                pending.filter(|it| deploys(it).is_err()).collect()
+                pending
+                    .filter(|it| {
+                        let Pending {
+                            release,
+                            chart,
+                            values,
+                        } = it;
+                        release::deploy(kube, cx, &namespace, release, chart, values)
+                            // No route tells it (Z§10).
+                            .inspect_err(|error| {
+                                tracing::warn!(%error, release, "a release was not deployed");
+                            })
+                            .is_err()
+                    })
+                    .collect()
             })
             .unwrap_or_default();
         let failed = !rollout.pending.is_empty();
@@ -231,8 +242,11 @@ fn pending(environment: &Environment, services: &mut [Deployed]) -> Option<Vec<P
     for service in services {
         let release = environment.release(service)?;
         let chart = Arc::clone(service.revision.chart.as_ref()?);
-        let values =
-            image::deployed_values(&mut service.overrides, &mut service.containers, &[]).ok()?;
+        let values = image::deployed_values(&mut service.overrides, &mut service.containers, &[])
+            .inspect_err(|error| {
+                tracing::warn!(%error, release, "values could not be read");
+            })
+            .ok()?;
         if service.overrides.deploys() {
             pending.push(Pending {
                 release,
