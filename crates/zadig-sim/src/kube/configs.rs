@@ -1,8 +1,27 @@
-//! What an API server refuses of ConfigMaps, Secrets, Ingresses and volume claims.
+//! What an API server refuses of ConfigMaps, Secrets, Ingresses and volume claims, and the merging of an Ingress.
 
 use serde_json::{Map, Value};
 
 use super::validate::{SUBDOMAIN_RULE, is_subdomain};
+use super::{Cluster, Cx, merge};
+
+impl Cluster {
+    /// Changes an Ingress by the manifest as a merge patch: what the manifest does not name stays.
+    pub(crate) fn merge_ingress(
+        &mut self,
+        cx: &mut Cx<'_>,
+        namespace: &str,
+        manifest: &Value,
+    ) -> Result<(), String> {
+        let name = manifest["metadata"]["name"].as_str().unwrap_or("");
+        if self.object(namespace, "Ingress", name).is_none() {
+            return self.create(cx, namespace, manifest);
+        }
+        self.edit(cx, namespace, "Ingress", name, |live| {
+            merge::merge_patch(live, manifest);
+        })
+    }
+}
 
 /// Whether the manifest may be stored in the place of `live`; the error says what does not fit.
 pub(super) fn fits(kind: &str, manifest: &Value, live: Option<&Value>) -> Result<(), String> {
