@@ -8,6 +8,7 @@
     reason = "scenarios fail by panicking, also in what they share"
 )]
 
+mod admission;
 mod answers;
 mod credentials;
 mod declared;

@@ -1,0 +1,598 @@
+//! Every rule with a sentence of ours (CEL): what breaks it, at which field it is told, and the whole sentence.
+
+use std::collections::BTreeSet;
+
+use futures::stream::{self, StreamExt};
+use serde_json::{Value, json};
+
+use super::{Kind, kinds, suspended, with};
+use crate::support::{Setup, World, scenario_with};
+
+/// A rule: kind, field with `[]` for any index, sentence.
+type Rule = (String, String, String);
+
+const LABEL: &str = "lower-case letters, digits and '-', with a letter or digit at both ends";
+const SUBDOMAIN: &str =
+    "lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
+const ID: &str = "id must be an id of Zadig: 24 hexadecimal digits in lower case; to use a name, set the other field";
+const DURATION: &str =
+    "must be a duration of whole numbers with the units h, m, s or ms, such as 30s or 1h30m";
+const SOURCE: &str = "set exactly one of secretKeyRef, configMapKeyRef";
+const DRIFT: &str = "Zadig tells times in seconds, and drift must not stay unseen";
+
+/// What somebody writes.
+enum Try {
+    /// A new object: the valid one with this at that path.
+    New(&'static str, Value),
+    /// A change of the object that has every optional identity field.
+    Change(Value),
+    /// A change of the object that has none.
+    ChangeBare(Value),
+}
+
+struct Case {
+    kind: &'static str,
+    field: &'static str,
+    sentence: String,
+    tries: Vec<Try>,
+}
+
+fn case(
+    kind: &'static str,
+    field: &'static str,
+    sentence: impl Into<String>,
+    tries: impl Into<Vec<Try>>,
+) -> Case {
+    Case {
+        kind,
+        field,
+        sentence: sentence.into(),
+        tries: tries.into(),
+    }
+}
+
+fn valid(kind: &str) -> Value {
+    suspended(match kind {
+        "ZadigConnection" => json!({
+            "url": "https://zadig.example.com",
+            "tokenSecretRef": {"name": "zadig-token"},
+            "access": [{"projects": ["shop*"], "targetNamespaces": ["shop-*"], "namespaces": {"from": "Same"}}],
+            "intervals": {"list": "30s", "deep": "15m", "stuck": "10m"},
+            "caBundle": {"inline": "x"},
+        }),
+        "ZadigEnvironment" => json!({
+            "connectionRef": {"name": "default", "namespace": "zadig"},
+            "projectKey": "shop",
+            "envKey": "dev",
+            "cluster": {"name": "blue"},
+            "namespace": "shop-dev",
+            "registry": {"address": "registry.example.com/shop"},
+            "globalVariables": [{"key": "a", "value": "x"}],
+            "services": [{
+                "name": "api",
+                "variables": [{"key": "a", "value": "x"}],
+                "containers": [{"name": "api", "image": "api:1"}],
+                "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1}],
+            }],
+        }),
+        "ZadigEnvConfig" => json!({
+            "environmentRef": {"name": "dev"},
+            "type": "ConfigMap",
+            "name": "app",
+            "manifest": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}},
+        }),
+        other => panic!("there is no valid spec of {other}"),
+    })
+}
+
+fn bare() -> Value {
+    suspended(json!({
+        "connectionRef": {"name": "default"},
+        "projectKey": "shop",
+        "envKey": "bare",
+    }))
+}
+
+fn connection_cases() -> Vec<Case> {
+    let case =
+        |field, sentence: &str, tries: Vec<Try>| case("ZadigConnection", field, sentence, tries);
+    let url = |url: &str| vec![Try::New("url", json!(url))];
+    let interval = |path, value: &str| vec![Try::New(path, json!(value))];
+    vec![
+        case(
+            "spec.url",
+            "url must start with https:// or http://",
+            url("zadig.example.com"),
+        ),
+        case(
+            "spec.url",
+            "url must not contain a user name or password: the token belongs in the Secret of tokenSecretRef",
+            url("https://admin:secret@zadig.example.com"),
+        ),
+        case(
+            "spec.url",
+            "url must end before the first '?' or '#': only scheme, host, port and path prefix are used",
+            vec![
+                Try::New("url", json!("https://zadig.example.com?token=x")),
+                Try::New("url", json!("https://zadig.example.com#top")),
+            ],
+        ),
+        case(
+            "spec.url",
+            "url must be an address with a host, such as https://zadig.example.com",
+            url("https:///zadig"),
+        ),
+        case(
+            "spec.tokenSecretRef.name",
+            &format!("name must be the name of a Secret: {SUBDOMAIN}"),
+            vec![Try::New("tokenSecretRef.name", json!("Zadig_Token"))],
+        ),
+        case(
+            "spec.tokenSecretRef.key",
+            "key must be a key of a Secret or ConfigMap: letters, digits, '-', '_' and '.'",
+            vec![Try::New("tokenSecretRef.key", json!("a key"))],
+        ),
+        case(
+            "spec.caBundle",
+            "set exactly one of configMapRef, secretRef, inline",
+            vec![
+                Try::New("caBundle", json!({})),
+                Try::New("caBundle.secretRef", json!({"name": "ca", "key": "ca.crt"})),
+            ],
+        ),
+        case(
+            "spec.access[].projects",
+            "projects must be keys of Zadig projects: lower-case letters, digits and '-', and '*' for any characters",
+            vec![Try::New("access.0.projects", json!(["Shop"]))],
+        ),
+        case(
+            "spec.access[].targetNamespaces",
+            "targetNamespaces must be names of namespaces: lower-case letters, digits and '-', and '*' for any characters",
+            vec![Try::New("access.0.targetNamespaces", json!(["shop_1"]))],
+        ),
+        case(
+            "spec.access[].namespaces.selector",
+            "selector goes with from: Selector, and only with it",
+            vec![
+                Try::New("access.0.namespaces.from", json!("Selector")),
+                Try::New(
+                    "access.0.namespaces.selector",
+                    json!({"matchLabels": {"team": "blue"}}),
+                ),
+            ],
+        ),
+        case(
+            "spec.intervals.list",
+            &format!("list {DURATION}"),
+            interval("intervals.list", "0.5m"),
+        ),
+        case(
+            "spec.intervals.deep",
+            &format!("deep {DURATION}"),
+            interval("intervals.deep", "1d"),
+        ),
+        case(
+            "spec.intervals.stuck",
+            &format!("stuck {DURATION}"),
+            interval("intervals.stuck", "often"),
+        ),
+        case(
+            "spec.intervals.list",
+            &format!("list must be between 1s and 24h: {DRIFT}"),
+            interval("intervals.list", "999ms"),
+        ),
+        case(
+            "spec.intervals.deep",
+            &format!("deep must be between 1s and 168h: {DRIFT}"),
+            interval("intervals.deep", "169h"),
+        ),
+        case(
+            "spec.intervals.stuck",
+            "stuck must be between 1s and 24h: a change takes seconds at least, and a stuck one must be told",
+            interval("intervals.stuck", "25h"),
+        ),
+    ]
+}
+
+fn environment_identity_cases() -> Vec<Case> {
+    let fixed = |field, name: &str, why: &str, tries: Vec<Try>| {
+        let sentence = format!("{name} cannot be changed, added or removed: {why}");
+        case("ZadigEnvironment", field, sentence, tries)
+    };
+    let moved = "Zadig cannot move an environment; create a new ZadigEnvironment";
+    vec![
+        fixed(
+            "spec.connectionRef",
+            "connectionRef",
+            "the environment would be another one; create a new ZadigEnvironment, or change the url of the connection",
+            vec![
+                Try::Change(json!({"connectionRef": {"name": "other"}})),
+                Try::Change(json!({"connectionRef": {"namespace": "other"}})),
+                Try::Change(json!({"connectionRef": {"namespace": null}})),
+                Try::ChangeBare(json!({"connectionRef": {"namespace": "zadig"}})),
+            ],
+        ),
+        fixed(
+            "spec.projectKey",
+            "projectKey",
+            "an environment cannot move to another project; create a new ZadigEnvironment",
+            vec![Try::Change(json!({"projectKey": "other"}))],
+        ),
+        fixed(
+            "spec.envKey",
+            "envKey",
+            "Zadig cannot rename an environment; create a new ZadigEnvironment",
+            vec![Try::Change(json!({"envKey": "other"}))],
+        ),
+        fixed(
+            "spec.cluster",
+            "cluster",
+            moved,
+            vec![
+                Try::Change(json!({"cluster": {"name": "green"}})),
+                Try::Change(json!({"cluster": {"name": null, "id": "0123456789abcdef01234567"}})),
+                Try::Change(json!({"cluster": null})),
+                Try::ChangeBare(json!({"cluster": {"name": "blue"}})),
+            ],
+        ),
+        fixed(
+            "spec.namespace",
+            "namespace",
+            moved,
+            vec![
+                Try::Change(json!({"namespace": "other"})),
+                Try::Change(json!({"namespace": null})),
+                Try::ChangeBare(json!({"namespace": "shop-env-bare"})),
+            ],
+        ),
+    ]
+}
+
+fn environment_cases() -> Vec<Case> {
+    let case =
+        |field, sentence: &str, tries: Vec<Try>| case("ZadigEnvironment", field, sentence, tries);
+    let new = |path, value: Value| vec![Try::New(path, value)];
+    let label = |what: &str| format!("{what}: {LABEL}");
+    let reserved = [
+        "production",
+        "variable",
+        "services",
+        "envcfgs",
+        "envcfg",
+        "service",
+        "helm",
+        "kube",
+        "image",
+        "scale",
+    ];
+    let source = json!({
+        "secretKeyRef": {"name": "a", "key": "a"},
+        "configMapKeyRef": {"name": "a", "key": "a"},
+    });
+    vec![
+        case(
+            "spec.projectKey",
+            &label("projectKey must be the key of a Zadig project"),
+            new("projectKey", json!("Shop")),
+        ),
+        case(
+            "spec.envKey",
+            &label("envKey must be the key of an environment"),
+            ["Dev", "dev_1", "-dev", "dev-", "dev.1"]
+                .map(|key| Try::New("envKey", json!(key)))
+                .into(),
+        ),
+        case(
+            "spec.envKey",
+            "envKey is a word that Zadig reserves; none of production, variable, services, envcfgs, envcfg, service, helm, kube, image, scale can be used",
+            reserved.map(|key| Try::New("envKey", json!(key))).into(),
+        ),
+        case(
+            "spec.namespace",
+            &label("namespace must be the name of a namespace"),
+            new("namespace", json!("Shop.dev")),
+        ),
+        case(
+            "spec.namespace",
+            "namespace must be set here, because its default, <projectKey>-env-<envKey>, would be longer than 63 characters",
+            vec![Try::New(
+                "",
+                json!({"connectionRef": {"name": "default"}, "projectKey": "p".repeat(29), "envKey": "e".repeat(30)}),
+            )],
+        ),
+        case(
+            "spec.connectionRef.name",
+            &format!("name must be the name of a ZadigConnection: {SUBDOMAIN}"),
+            new("connectionRef.name", json!("De fault")),
+        ),
+        case(
+            "spec.connectionRef.namespace",
+            &label("namespace must be the name of a namespace"),
+            new("connectionRef.namespace", json!("a.b")),
+        ),
+        case(
+            "spec.cluster",
+            "set exactly one of name, id",
+            vec![
+                Try::New("cluster", json!({})),
+                Try::New("cluster.id", json!("0123456789abcdef01234567")),
+            ],
+        ),
+        case("spec.cluster.id", ID, new("cluster", json!({"id": "blue"}))),
+        case(
+            "spec.registry",
+            "set exactly one of address, id",
+            vec![
+                Try::New("registry", json!({})),
+                Try::New("registry.id", json!("0123456789abcdef01234567")),
+            ],
+        ),
+        case(
+            "spec.registry.id",
+            ID,
+            new("registry", json!({"id": "0123456789ABCDEF01234567"})),
+        ),
+        case(
+            "spec.globalVariables[]",
+            "set exactly one of value, valueFrom",
+            new("globalVariables.0", json!({"key": "a"})),
+        ),
+        case(
+            "spec.globalVariables[].valueFrom",
+            SOURCE,
+            vec![
+                Try::New("globalVariables.0", json!({"key": "a", "valueFrom": {}})),
+                Try::New(
+                    "globalVariables.0",
+                    json!({"key": "a", "valueFrom": source.clone()}),
+                ),
+            ],
+        ),
+        case(
+            "spec.services[].name",
+            "name must be the name of a service of the project: letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+            new("services.0.name", json!("my service")),
+        ),
+        case(
+            "spec.services[].variables[]",
+            "set exactly one of value, valueFrom, useGlobal: true",
+            vec![
+                Try::New("services.0.variables.0", json!({"key": "a"})),
+                Try::New(
+                    "services.0.variables.0",
+                    json!({"key": "a", "useGlobal": false}),
+                ),
+                Try::New(
+                    "services.0.variables.0",
+                    json!({"key": "a", "value": "x", "useGlobal": true}),
+                ),
+            ],
+        ),
+        case(
+            "spec.services[].variables[].valueFrom",
+            SOURCE,
+            vec![
+                Try::New(
+                    "services.0.variables.0",
+                    json!({"key": "a", "valueFrom": {}}),
+                ),
+                Try::New(
+                    "services.0.variables.0",
+                    json!({"key": "a", "valueFrom": source}),
+                ),
+            ],
+        ),
+        case(
+            "spec.services[].containers[].name",
+            &label("name must be the name of a container"),
+            new("services.0.containers.0.name", json!("Api")),
+        ),
+        case(
+            "spec.services[].containers[].image",
+            "image must be an image with a tag or a digest, such as registry.example.com/shop/api:1.4.2",
+            ["api", "registry.example.com:5000/api", "api:", "a pi:1"]
+                .map(|image| Try::New("services.0.containers.0.image", json!(image)))
+                .into(),
+        ),
+        case(
+            "spec.services[].workloads[].name",
+            &format!("name must be the name of a workload: {SUBDOMAIN}"),
+            new("services.0.workloads.0.name", json!("Api")),
+        ),
+    ]
+}
+
+fn config_cases() -> Vec<Case> {
+    let case =
+        |field, sentence: &str, tries: Vec<Try>| case("ZadigEnvConfig", field, sentence, tries);
+    let fixed = |name: &str| {
+        format!(
+            "{name} cannot be changed, added or removed: the object would be another one; create a new ZadigEnvConfig"
+        )
+    };
+    let name = |what: &str| format!("name must be the name of {what}: {SUBDOMAIN}");
+    let new = |spec: Value| vec![Try::New("", spec)];
+    let from = |type_: &str, source: &str| {
+        json!({
+            "environmentRef": {"name": "dev"}, "type": type_, "name": "app", source: {"name": "app"},
+        })
+    };
+    let named = |source: &str, type_: &str| {
+        with(
+            &from(type_, source),
+            &format!("{source}.name"),
+            json!("a b"),
+        )
+    };
+    vec![
+        case(
+            "spec.environmentRef",
+            &fixed("environmentRef"),
+            vec![Try::Change(json!({"environmentRef": {"name": "other"}}))],
+        ),
+        case(
+            "spec.type",
+            &fixed("type"),
+            vec![Try::Change(json!({"type": "PVC"}))],
+        ),
+        case(
+            "spec.name",
+            &fixed("name"),
+            vec![Try::Change(json!({"name": "other"}))],
+        ),
+        case(
+            "spec.name",
+            &name("a Kubernetes object"),
+            vec![Try::New("name", json!("a b"))],
+        ),
+        case(
+            "spec.environmentRef.name",
+            &name("a ZadigEnvironment"),
+            vec![Try::New("environmentRef.name", json!("a b"))],
+        ),
+        case(
+            "spec.configMapRef.name",
+            &name("a Secret or ConfigMap"),
+            new(named("configMapRef", "ConfigMap")),
+        ),
+        case(
+            "spec.secretRef.name",
+            &name("a Secret or ConfigMap"),
+            new(named("secretRef", "Secret")),
+        ),
+        case(
+            "spec",
+            "set exactly one of manifest, configMapRef, secretRef",
+            vec![
+                Try::New("manifest", Value::Null),
+                Try::New("configMapRef", json!({"name": "app"})),
+            ],
+        ),
+        case(
+            "spec.configMapRef",
+            "configMapRef goes with type: ConfigMap",
+            new(from("Ingress", "configMapRef")),
+        ),
+        case(
+            "spec.secretRef",
+            "secretRef goes with type: Secret and is its only source, so that no secret stands in this object",
+            vec![
+                Try::New("", from("ConfigMap", "secretRef")),
+                Try::New("type", json!("Secret")),
+            ],
+        ),
+        case(
+            "spec.manifest",
+            "manifest must have the name that spec.name says, or none",
+            vec![Try::New("manifest.metadata", json!({"name": "other"}))],
+        ),
+        case(
+            "spec.manifest",
+            "manifest must be an object of the kind that type names (PVC stands for PersistentVolumeClaim)",
+            vec![Try::New("manifest.kind", json!("Service"))],
+        ),
+    ]
+}
+
+/// Every rule of every kind.
+fn rules() -> BTreeSet<Rule> {
+    fn collect(kind: &str, path: &str, schema: &Value, rules: &mut BTreeSet<Rule>) {
+        let own = schema["x-kubernetes-validations"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        for rule in own {
+            let text = |key: &str| rule[key].as_str().unwrap_or_default().to_owned();
+            rules.insert((
+                kind.to_owned(),
+                format!("{path}{}", text("fieldPath")),
+                text("message"),
+            ));
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            collect(kind, &format!("{path}.{name}"), field, rules);
+        }
+        if schema["items"].is_object() {
+            collect(kind, &format!("{path}[]"), &schema["items"], rules);
+        }
+    }
+    let mut rules = BTreeSet::new();
+    for kind in kinds() {
+        collect(&kind.name, "spec", &kind.spec, &mut rules);
+    }
+    rules
+}
+
+/// Rules that nothing can break so far: the field has one value only, which is its default.
+fn unbreakable() -> BTreeSet<Rule> {
+    let one_value = |(kind, field, sentence): &Rule| {
+        let name = field.trim_start_matches("spec.");
+        let schema = &Kind::of(kind).spec["properties"][name];
+        let values = schema["enum"].as_array().map(Vec::len);
+        sentence.contains("cannot be changed") && values == Some(1) && !schema["default"].is_null()
+    };
+    rules().into_iter().filter(one_value).collect()
+}
+
+async fn read(world: &World, case: &Case) {
+    let kind = Kind::of(case.kind);
+    let index = |field: &str| field.replace("[]", "[0]");
+    for attempt in &case.tries {
+        let (what, told) = match attempt {
+            Try::New("", spec) => (
+                spec.clone(),
+                kind.try_create(world, &suspended(spec.clone())).await,
+            ),
+            Try::New(path, value) => {
+                let spec = with(&valid(case.kind), path, value.clone());
+                (json!({*path: value}), kind.try_create(world, &spec).await)
+            }
+            Try::Change(patch) => (patch.clone(), kind.try_change(world, "full", patch).await),
+            Try::ChangeBare(patch) => (patch.clone(), kind.try_change(world, "bare", patch).await),
+        };
+        let read = told.iter().any(|cause| {
+            cause.field == index(case.field) && cause.message.ends_with(&case.sentence)
+        });
+        assert!(
+            read,
+            "{} {what}: expected at {} {:?}, read {told:#?}",
+            case.kind, case.field, case.sentence
+        );
+    }
+}
+
+#[test]
+fn every_rule_is_broken_and_its_sentence_read() {
+    let cases: Vec<Case> = [
+        connection_cases(),
+        environment_identity_cases(),
+        environment_cases(),
+        config_cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let tried: BTreeSet<Rule> = cases
+        .iter()
+        .map(|case| {
+            (
+                case.kind.to_owned(),
+                case.field.to_owned(),
+                case.sentence.clone(),
+            )
+        })
+        .chain(unbreakable())
+        .collect();
+    assert_eq!(tried, rules(), "the table and the definitions differ");
+    scenario_with(Setup::default().without_connection(), async |world| {
+        for kind in kinds() {
+            kind.create(world, "full", &valid(&kind.name)).await;
+        }
+        Kind::of("ZadigEnvironment")
+            .create(world, "bare", &bare())
+            .await;
+        stream::iter(&cases)
+            .for_each_concurrent(8, |case| read(world, case))
+            .await;
+    });
+}
