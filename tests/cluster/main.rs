@@ -15,6 +15,7 @@ mod declared;
 mod deletion;
 mod env_config;
 mod environment;
+mod fault;
 mod idle;
 mod kubectl;
 mod mistakes;
