@@ -208,8 +208,7 @@ fn an_empty_list_beside_a_readable_detail_is_lost_permission_and_not_absence() {
         world.await_ready("going").await;
         let mark = world.mark();
         sim.fault(FaultRule::always(FaultAction::ForgetPermission));
-        world.delete::<ZadigEnvironment>("going").await;
-        for name in ["dev", "going"] {
+        let hidden = async |name: &str| {
             let told = world
                 .await_reason::<ZadigEnvironment>(name, Reason::Unauthorized)
                 .await;
@@ -220,7 +219,16 @@ fn an_empty_list_beside_a_readable_detail_is_lost_permission_and_not_absence() {
                 world.zadig.project
             );
             assert_eq!(told, expected);
-        }
+        };
+        hidden("dev").await;
+        world.delete::<ZadigEnvironment>("going").await;
+        world
+            .await_that::<ZadigEnvironment>("going", "being deleted", |env| {
+                env.metadata.deletion_timestamp.is_some()
+            })
+            .await;
+        world.reconcile_now::<ZadigEnvironment>("going").await;
+        hidden("going").await;
         world.await_lists(sim, 3).await;
         assert_eq!(world.made_since(mark), Vec::<String>::new());
 
