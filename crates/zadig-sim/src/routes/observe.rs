@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::kube::apply::plural;
 use crate::options::Level;
 use crate::render::{self, Container, image_name};
 use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
@@ -179,26 +178,24 @@ pub(crate) fn service(world: &mut World, request: &Request) -> Outcome {
     }
     // In a Helm environment it is a workload's name, and its kind has to be said (Z§4.3).
     let kind = request.query("workLoadType");
-    let known = match kind {
-        "Deployment" | "StatefulSet" | "CronJob" => true,
-        "Job" => world.level >= Level::V50,
-        _ => false,
+    // How Zadig calls the kind, and the cache it looks into.
+    let (called, resource) = match kind {
+        "Deployment" => ("deployment", "deployment.apps"),
+        "StatefulSet" => ("statuefulSet", "statefulset.apps"),
+        "CronJob" => ("cronjob", "cronjob.batch"),
+        "Job" if world.level >= Level::V50 => ("job", "job.batch"),
+        _ => {
+            let text = format!("service {name} not found, unknow type");
+            return Err(Fail::code(6083, text));
+        }
     };
-    if !known {
-        let text = format!("service {name} not found, unknow type");
-        return Err(Fail::code(6083, text));
-    }
     let shown = world
         .live_workload(environment, kind, name)
         .ok_or_else(|| {
-            let kind = kind.to_lowercase();
-            let resource = plural(&kind);
-            Fail::code(
-                6083,
-                format!(
-                    "service {name} not found for {kind}, err: {resource} \"{name}\" not found"
-                ),
-            )
+            let text = format!(
+                "service {name} not found for {called}, err: {resource} \"{name}\" not found"
+            );
+            Fail::code(6083, text)
         })?;
     Ok(Reply::json(&shown))
 }

@@ -301,13 +301,19 @@ async fn z17_28_a_workload_is_looked_at_by_its_name_and_kind() {
             "{kind}"
         );
     }
-    let answer = zadig.get(&format!("{path}&workLoadType=StatefulSet")).await;
-    assert_eq!(answer.status, 400);
-    assert!(
-        answer
-            .description()
-            .starts_with("service hweb not found for")
-    );
+    for (kind, text) in [
+        (
+            "StatefulSet",
+            "service hweb not found for statuefulSet, err: statefulset.apps \"hweb\" not found",
+        ),
+        (
+            "CronJob",
+            "service hweb not found for cronjob, err: cronjob.batch \"hweb\" not found",
+        ),
+    ] {
+        let answer = zadig.get(&format!("{path}&workLoadType={kind}")).await;
+        assert_eq!(answer.whole(), coded(6083, text));
+    }
 }
 
 #[tokio::test]
