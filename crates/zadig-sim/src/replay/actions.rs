@@ -35,6 +35,8 @@ pub(crate) enum Action {
     Restart,
     /// Told for the reader.
     Note,
+    /// Something this replay cannot do, and why: a difference of the record it belongs to.
+    Unknown(String),
 }
 
 impl Entry {
@@ -42,9 +44,10 @@ impl Entry {
     /// something off (`None`) right after the record before it.
     pub(crate) fn lead(&self) -> Option<Duration> {
         match &self.action {
-            Action::Kube { wait: false, .. } | Action::Call { .. } | Action::Note => {
-                Some(Duration::from_millis(100))
-            }
+            Action::Kube { wait: false, .. }
+            | Action::Call { .. }
+            | Action::Note
+            | Action::Unknown(_) => Some(Duration::from_millis(100)),
             Action::Kube { wait: true, .. } | Action::Restart => None,
         }
     }
@@ -53,7 +56,8 @@ impl Entry {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    before: String,
+    #[serde(rename = "before")]
+    _before: String,
     kube: Option<Value>,
     api: Option<RawCall>,
     process: Option<RawProcess>,
@@ -105,29 +109,29 @@ fn parse(text: &str) -> Result<Vec<Entry>, String> {
         serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
     let mut entries = Vec::new();
     for value in raw.unwrap_or_default() {
-        let Raw {
-            before,
-            kube,
-            api,
-            process,
-        } = serde_json::from_value(without_rests_of_notes(value))
-            .map_err(|error| error.to_string())?;
-        let wrong = |what: String| format!("before {before}: {what}");
-        let actions = match (kube, api, process) {
-            (Some(kube), None, None) => vec![of_kube(kube).map_err(wrong)?],
-            (None, Some(api), None) => of_call(api).map_err(wrong)?,
-            (None, None, Some(process)) if process.verb == "restart" => vec![Action::Restart],
-            (None, None, Some(process)) => {
-                return Err(wrong(format!("unknown verb {}", process.verb)));
-            }
-            _ => return Err(wrong("needs one of kube, api and process".to_owned())),
-        };
+        let before = value["before"]
+            .as_str()
+            .ok_or_else(|| format!("no record is named by before: {value}"))?
+            .to_owned();
+        let actions = understood(value).unwrap_or_else(|what| vec![Action::Unknown(what)]);
         entries.extend(actions.into_iter().map(|action| Entry {
             before: before.clone(),
             action,
         }));
     }
     Ok(entries)
+}
+
+fn understood(value: Value) -> Result<Vec<Action>, String> {
+    let raw: Raw =
+        serde_json::from_value(without_rests_of_notes(value)).map_err(|error| error.to_string())?;
+    match (raw.kube, raw.api, raw.process) {
+        (Some(kube), None, None) => Ok(vec![of_kube(kube)?]),
+        (None, Some(api), None) => of_call(api),
+        (None, None, Some(process)) if process.verb == "restart" => Ok(vec![Action::Restart]),
+        (None, None, Some(process)) => Err(format!("unknown verb {}", process.verb)),
+        _ => Err("needs one of kube, api and process".to_owned()),
+    }
 }
 
 /// A note in a flow mapping ends at its first comma; YAML reads what follows as a key without a value.
@@ -237,15 +241,27 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_field_is_refused() {
-        assert!(parse("- {before: a, api: {note: x, env: y}}").is_err());
+    fn what_is_not_understood_is_kept_with_the_reason() {
+        let text = "
+- {before: a, process: {verb: upgrade}}
+- {before: b, kube: {verb: explode}}
+- {before: c, api: {note: x, env: y}}
+- {before: d, kube: {verb: scale, kind: Deployment, namespace: ns, name: web, replicas: 4}}
+";
+        let entries = parse(text).unwrap();
+        let unknown: Vec<_> = entries
+            .iter()
+            .map(|entry| matches!(entry.action, Action::Unknown(_)))
+            .collect();
+        assert_eq!(unknown, [true, true, true, false]);
+        assert_eq!(
+            entries[0].action,
+            Action::Unknown("unknown verb upgrade".to_owned())
+        );
     }
 
     #[test]
-    fn an_unknown_verb_is_refused_with_the_record_it_belongs_to() {
-        assert_eq!(
-            parse("- {before: a, process: {verb: upgrade}}"),
-            Err("before a: unknown verb upgrade".to_owned())
-        );
+    fn an_action_that_names_no_record_is_refused() {
+        assert!(parse("- {kube: {verb: scale}}").is_err());
     }
 }

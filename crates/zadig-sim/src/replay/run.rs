@@ -72,7 +72,7 @@ fn sent_at(record: &Record) -> Option<Timestamp> {
     match record {
         Record::Exchange(exchange) => Some(exchange.ts),
         Record::Timeline(timeline) => Some(timeline.ts),
-        Record::Skipped { .. } => None,
+        Record::Skipped { .. } | Record::Unknown { .. } => None,
     }
 }
 
@@ -159,6 +159,14 @@ impl<'a> Replay<'a> {
                 Record::Timeline(timeline) => {
                     self.act_before(index).await;
                     self.timeline(index, timeline).await;
+                    index += 1;
+                }
+                Record::Unknown { name, kind } => {
+                    self.act_before(index).await;
+                    let text = format!("{kind:?} is no kind of record that is understood");
+                    self.report
+                        .differences
+                        .push(Difference::new(name, "kind", text));
                     index += 1;
                 }
                 Record::Skipped { name, why } => {
@@ -294,6 +302,7 @@ impl<'a> Replay<'a> {
     async fn act(&mut self, action: &Action) -> Result<(), String> {
         match action {
             Action::Note => Ok(()),
+            Action::Unknown(what) => Err(format!("not understood: {what}")),
             Action::Restart => {
                 self.caller.sim().restart();
                 Ok(())

@@ -93,7 +93,7 @@ pub(crate) fn plan(records: &[Record], entries: &[Entry], seeded: &Namespaces) -
                     &namespaces,
                 ));
             }
-            Record::Skipped { .. } => {}
+            Record::Skipped { .. } | Record::Unknown { .. } => {}
         }
     }
     watches
@@ -201,7 +201,7 @@ fn anchor(records: &[Record], entries: &[Entry], timeline: usize) -> Anchor {
                 }
                 refused = refused.or(Some(index));
             }
-            Record::Exchange(_) | Record::Skipped { .. } => {}
+            Record::Exchange(_) | Record::Skipped { .. } | Record::Unknown { .. } => {}
         }
         if done_before(index) {
             return Anchor::Actions(index);

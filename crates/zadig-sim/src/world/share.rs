@@ -246,7 +246,7 @@ impl World {
         "deleting".clone_into(&mut environment.status);
         let life = environment.life;
         self.plan(
-            self.pace().delete_background,
+            self.answer_time(self.pace().other_answer) + self.pace().delete_background,
             Event::Delete {
                 env: env.clone(),
                 life,
