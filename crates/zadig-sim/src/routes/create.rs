@@ -80,11 +80,10 @@ struct SentContainer {
 /// The body of a create call with its required fields, from one who may make it.
 fn admitted(request: &Request) -> Result<Args, Fail> {
     let mut args: Args = request.decode_or_500("service.OpenAPICreateEnvArgs")?;
-    if !request.query("projectKey").is_empty() {
-        request
-            .query("projectKey")
-            .clone_into(&mut args.project_key);
-    }
+    // The body's project key is overwritten, also by nothing.
+    request
+        .query("projectKey")
+        .clone_into(&mut args.project_key);
     let required = [
         (&args.project_key, "project key is required"),
         (&args.env_key, "env key is required"),

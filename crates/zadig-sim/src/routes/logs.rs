@@ -1,5 +1,7 @@
 //! The log of a container as a stream of events that never ends (Z§4.20).
 
+use jiff::SignedDuration;
+
 use crate::clock;
 use crate::kube::workload::Pod;
 use crate::reply::{Body, Fail, Outcome, Reply};
@@ -16,7 +18,12 @@ pub(crate) fn stream(world: &mut World, request: &Request) -> Outcome {
     let tails = request.query("tails").parse().unwrap_or(TAILS);
     let since = match request.query("since") {
         "" => None,
-        text => Some(clock::go_duration(text).map_err(Fail::bad_request)?),
+        text => {
+            let since = clock::go_duration(text)
+                .map_err(|error| Fail::bad_request(format!("invalid since: {error}")))?;
+            // Kubernetes takes whole seconds, one at least.
+            Some(since.max(SignedDuration::from_secs(1)))
+        }
     };
     let now = world.now();
     let lines: Option<Vec<String>> = find(world, request).map(|pod| {

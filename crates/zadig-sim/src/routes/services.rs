@@ -35,14 +35,21 @@ struct UpdateArgs {
 pub(crate) fn add(world: &mut World, request: &Request) -> Outcome {
     let args: AddArgs = request.bind()?;
     let sent = args.service_list.unwrap_or_default();
-    let project = request
-        .required("projectKey", "projectKey cannot be empty")?
-        .to_owned();
-    if args.env_key.is_empty() {
-        return Err(Fail::wrapped("env_key is required"));
-    }
-    if sent.iter().any(|service| service.service_name.is_empty()) {
-        return Err(Fail::wrapped("service_name is required for all services"));
+    let missing = if args.env_key.is_empty() {
+        Some("env_key is required")
+    } else if sent.iter().any(|service| service.service_name.is_empty()) {
+        Some("service_name is required for all services")
+    } else {
+        None
+    };
+    let no_project = "projectKey cannot be empty";
+    // The production route looks at the body first, the test route at the query.
+    let project = match (request.scope, missing) {
+        (Scope::Production, Some(text)) => return Err(Fail::wrapped(text)),
+        _ => request.required("projectKey", no_project)?.to_owned(),
+    };
+    if let Some(text) = missing {
+        return Err(Fail::wrapped(text));
     }
     // The production route, too, asks a collaboration mode for the test verb (Z§9 no. 6).
     request.permitted_on(&project, &args.env_key, Permission::EditConfig, Scope::Test)?;

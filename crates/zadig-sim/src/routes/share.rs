@@ -113,10 +113,11 @@ pub(crate) fn portal(world: &mut World, request: &Request) -> Outcome {
 }
 
 pub(crate) fn set_portal(world: &mut World, request: &Request) -> Outcome {
+    // Unlike elsewhere the permission comes first.
+    let env = asked(request)?;
     let servers: Vec<Server> = request
         .decode("[]service.SetupPortalServiceRequest")
         .map_err(Fail::bad_request)?;
-    let env = asked(request)?;
     world.licensed(true)?;
     let refused = |text: String| Fail::coded(6079, SET_PORTAL, text);
     shared(world, &env).map_err(refused)?;

@@ -362,3 +362,35 @@ async fn z17_24_collaborators_see_their_environments_alone() {
         .ok();
     assert_eq!(list.as_array().unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn z17_24_the_project_of_a_creation_is_that_of_the_query_alone() {
+    let zadig = Zadig::start().await;
+    let body = creation_with("dev", &[], &json!({"project_key": "shop"}));
+    for path in ["/environments", "/environments/production"] {
+        let answer = zadig.post(path, &body).await;
+        assert_eq!(answer.whole(), wrapped("project key is required"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn z17_24_an_addition_looks_at_the_query_first_and_in_production_at_the_body() {
+    let zadig = Zadig::start().await;
+    let nothing = json!({"service_list": []});
+    let test = zadig.post("/environments/service/yaml", &nothing).await;
+    assert_eq!(test.whole(), coded(400, "projectKey cannot be empty"));
+    let path = "/environments/production/service/yaml";
+    let production = zadig.post(path, &nothing).await;
+    assert_eq!(production.whole(), wrapped("env_key is required"));
+}
+
+#[tokio::test]
+async fn z17_24_a_portal_asks_for_the_permission_before_it_decodes() {
+    let zadig = Zadig::start().await;
+    let path = "/environments/dev/share/portal/web?projectKey=shop";
+    let answer = zadig
+        .user("viewer")
+        .send(Method::POST, path, "{".to_owned())
+        .await;
+    assert_eq!(answer.bare(), empty(403));
+}
