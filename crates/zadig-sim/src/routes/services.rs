@@ -309,9 +309,6 @@ fn enter(environment: &mut Environment, mut service: Deployed) -> Result<(), Fai
             .any(|b| b.use_global_variable && b.variable.key == global.variable.key);
         global.relate(&service.name, bound);
     }
-    match environment.service_mut(&service.name) {
-        Some(known) => *known = service,
-        None => environment.services.push(service),
-    }
+    environment.put(service);
     Ok(())
 }

@@ -90,6 +90,14 @@ impl Environment {
             .find(|service| service.name == name)
     }
 
+    /// Records a service, in place of what was recorded under its name.
+    pub(crate) fn put(&mut self, service: Deployed) {
+        match self.service_mut(&service.name) {
+            Some(known) => *known = service,
+            None => self.services.push(service),
+        }
+    }
+
     /// The objects of one of its services.
     pub(crate) fn render(
         &self,

@@ -174,10 +174,7 @@ impl World {
             return;
         }
         for service in rollout.services {
-            match environment.service_mut(&service.name) {
-                Some(known) => *known = service,
-                None => environment.services.push(service),
-            }
+            environment.put(service);
         }
         self.touch(env, &rollout.by);
     }
@@ -213,9 +210,8 @@ impl World {
             release::deploy(kube, cx, &namespace, &name, &chart, &values)
         })
         .unwrap_or_else(|| Err("cluster not found".to_owned()))?;
-        let environment = self.environments.get_mut(env);
-        if let Some(known) = environment.and_then(|it| it.service_mut(service)) {
-            *known = changed;
+        if let Some(environment) = self.environments.get_mut(env) {
+            environment.put(changed);
         }
         self.touch(env, by);
         Ok(())

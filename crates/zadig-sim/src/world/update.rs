@@ -56,10 +56,7 @@ impl World {
             return;
         };
         for service in update.services {
-            match environment.service_mut(&service.name) {
-                Some(known) => *known = service,
-                None => environment.services.push(service),
-            }
+            environment.put(service);
         }
         environment.globals = update.globals;
         self.forget_without_template(env);
