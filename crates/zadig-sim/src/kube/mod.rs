@@ -23,8 +23,8 @@ use crate::kube::workload::Pod;
 /// Events of a namespace beyond this many are forgotten, oldest first.
 const EVENTS_KEPT: usize = 100;
 
-/// How long pods and objects of a deleted owner outlive it: not at all, as seen from outside.
-const KINDS_WITH_PODS: [&str; 4] = ["Deployment", "StatefulSet", "Job", "CloneSet"];
+/// Kinds whose pods are made here; a DaemonSet's one for the one node.
+const KINDS_WITH_PODS: [&str; 5] = ["Deployment", "StatefulSet", "DaemonSet", "Job", "CloneSet"];
 
 /// One cluster.
 #[derive(Debug, Clone)]

@@ -47,6 +47,7 @@ impl Pod {
                 labels["controller-revision-hash"] = json!(format!("{name}-{}", self.hash));
                 labels["statefulset.kubernetes.io/pod-name"] = json!(self.name);
             }
+            "DaemonSet" => labels["controller-revision-hash"] = json!(self.hash),
             "Job" => labels["job-name"] = owner.manifest["metadata"]["name"].clone(),
             _ => labels["pod-template-hash"] = json!(self.hash),
         }

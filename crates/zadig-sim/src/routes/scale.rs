@@ -236,15 +236,16 @@ pub(crate) fn restart(world: &mut World, request: &Request) -> Outcome {
         return Ok(Reply::success().after(world.pace().other_answer));
     }
     // Only the first workload counts, and before 5.0 only a Deployment does anything (Z§4.16).
+    let later = world.level >= Level::V50;
     let first = environment.service(service).and_then(|service| {
-        service
-            .applied
-            .iter()
-            .map(kind_and_name)
-            .find(|(kind, _)| matches!(kind.as_str(), "Deployment" | "StatefulSet"))
+        let objects = environment.objects(service);
+        let mut workloads = objects.iter().map(kind_and_name);
+        workloads.find(|(kind, _)| {
+            matches!(kind.as_str(), "Deployment" | "StatefulSet") || (later && kind == "DaemonSet")
+        })
     });
     if let Some((kind, name)) = first
-        && (kind == "Deployment" || world.level >= Level::V50)
+        && (kind == "Deployment" || later)
     {
         world.in_cluster(&cluster, |kube, cx| {
             kube.delete_pods(cx, &namespace, &kind, &name, |_| true);

@@ -34,7 +34,7 @@ impl World {
         let before = self.in_cluster(&cluster, |kube, cx| {
             let replicas: BTreeMap<(String, String), i64> = kube
                 .workloads(&namespace)
-                .filter(|(kind, ..)| *kind != "Job")
+                .filter(|(kind, ..)| !matches!(*kind, "Job" | "DaemonSet"))
                 .map(|(kind, name, object)| ((kind.to_owned(), name.clone()), object.replicas()))
                 .collect();
             let cron_jobs: Vec<String> = kube

@@ -188,6 +188,29 @@ async fn a_stateful_set_is_restarted_from_5_0_on() {
 }
 
 #[tokio::test]
+async fn a_daemon_set_is_shown_and_restarted_from_5_0_on() {
+    for (at, shown) in [(Level::V43, false), (Level::V50, true)] {
+        let zadig = level(at).await;
+        let yaml = "apiVersion: apps/v1\nkind: DaemonSet\nmetadata:\n  name: agent\nspec:\n  selector:\n    matchLabels: {app: agent}\n  template:\n    metadata:\n      labels: {app: agent}\n    spec:\n      containers:\n      - {name: agent, image: a}\n";
+        let body = json!({"service_name": "agent", "yaml": yaml, "variable_yaml": []});
+        let made = zadig.post("/service/yaml/raw?projectKey=shop", &body).await;
+        assert_eq!(made.whole(), success());
+        zadig.create("dev", &["agent"]).await;
+        let scales = zadig.service("dev", "agent").await["scales"].clone();
+        assert_eq!(scales.as_array().unwrap().len() == 1, shown, "{at:?}");
+        let before = zadig.pods(NAMESPACE, "agent-");
+        let path = "/environments/dev/service/agent/restart?projectKey=shop";
+        assert_eq!(zadig.post(path, &Value::Null).await.whole(), success());
+        zadig.settle();
+        assert_eq!(
+            zadig.pods(NAMESPACE, "agent-") != before,
+            shown,
+            "{at:?} {before:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_name_of_the_cluster_is_a_system_variable_from_5_0_on() {
     for (at, expected) in [(Level::V43, "$ClusterName$"), (Level::V50, "local")] {
         let zadig = level(at).await;
