@@ -241,6 +241,7 @@ impl Object {
             );
             match self.disturbance.take() {
                 Some(Interruption::Refuse) => {
+                    self.memory.was_refused(action);
                     if matches!(action, Action::CreateEnvironment(_))
                         && !(claimed_before && zadig.env.is_some())
                     {

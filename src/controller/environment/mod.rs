@@ -645,6 +645,9 @@ async fn carry_out(
         local.wrote(Timestamp::now());
         drop(turn);
         if let Err(error) = sent {
+            if !error.is_outage() {
+                local.memory.was_refused(&action);
+            }
             if error.is_licence_refused() {
                 zadig.set_licence(Licence::Refused);
                 return Ok(Step::Quiet(Duration::from_millis(10)));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::decide::resolve_registry;
 use super::{
     Action, Catalog, Detail, Environment, LiveWorkload, Observed, ObservedService, Present,
-    Service, join, variables,
+    Service, join, subject, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{FieldPolicy, Prune, WorkloadKind};
@@ -46,6 +46,23 @@ impl Diff {
     fn block(&mut self, reason: Reason, message: impl Into<String>) {
         self.blocked.push(Blocked::new(reason, message));
     }
+
+    /// Whether a difference came back each time it was repaired. Then it is left to a person, with its name, instead of a loop
+    /// (Z§14.4).
+    fn is_loop(&mut self, subject: &str, observed: &Observed) -> bool {
+        let is_loop = observed.memory.exhausted(subject);
+        if is_loop {
+            self.block(
+                Reason::DriftDoesNotConverge,
+                format!(
+                    "spec.{subject}: repaired {} times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation {}",
+                    super::memory::REPAIRS,
+                    crate::api::RECONCILE_ANNOTATION
+                ),
+            );
+        }
+        is_loop
+    }
 }
 
 /// Compares everything that is declared and can be read.
@@ -60,7 +77,7 @@ pub(super) fn diff(
     global_variables(&mut diff, desired, detail, observed);
     let removed = removals(&mut diff, desired, detail, observed);
     let written = service_variables(&mut diff, desired, detail, observed, present);
-    additions(&mut diff, desired, detail, &observed.catalog);
+    additions(&mut diff, desired, detail, observed);
     for (name, service) in &desired.services {
         let Some(seen) = detail.services.get(name) else {
             continue;
@@ -77,6 +94,7 @@ pub(super) fn diff(
     }
     hold_back_what_was_just_asked(&mut diff, observed);
     hold_back_loops(&mut diff, observed);
+    put_refused_ones_last(&mut diff, observed);
     diff
 }
 
@@ -95,12 +113,18 @@ fn registry(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &C
 }
 
 fn global_variables(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: &Observed) {
-    let (variables, changed, blocked) = variables::merge_globals(
-        &desired.global_variables,
-        &detail.global_variables,
-        &observed.catalog.global_variables,
-    );
+    let mut declared = desired.global_variables.clone();
+    let project = &observed.catalog.global_variables;
+    let (_, changed, blocked) =
+        variables::merge_globals(&declared, &detail.global_variables, project);
     diff.blocked.extend(blocked);
+    for key in changed {
+        if diff.is_loop(&subject::global(&key), observed) {
+            declared.remove(&key);
+        }
+    }
+    let (variables, changed, _) =
+        variables::merge_globals(&declared, &detail.global_variables, project);
     if changed.is_empty() {
         return;
     }
@@ -128,7 +152,7 @@ fn removals(
         .services
         .keys()
         .filter(|name| !desired.services.contains_key(*name));
-    let services: BTreeSet<String> = match desired.prune {
+    let mut services: BTreeSet<String> = match desired.prune {
         Prune::None => BTreeSet::new(),
         Prune::All => undeclared.cloned().collect(),
         Prune::Owned => undeclared
@@ -136,6 +160,7 @@ fn removals(
             .cloned()
             .collect(),
     };
+    services.retain(|name| !diff.is_loop(&subject::removed(name), observed));
     if !services.is_empty() {
         diff.actions.push(Action::RemoveServices {
             services: services.clone(),
@@ -167,7 +192,9 @@ fn service_variables(
             diff.blocked.extend(problems);
             continue;
         }
-        if !variables_differ(name, service, seen, detail, observed, present) {
+        if !variables_differ(name, service, seen, detail, observed, present)
+            || diff.is_loop(&subject::variables(name), observed)
+        {
             continue;
         }
         services.insert(
@@ -225,7 +252,8 @@ fn variables_differ(
     observed.memory.edited(name, seen, present.update_time)
 }
 
-fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &Catalog) {
+fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: &Observed) {
+    let catalog = &observed.catalog;
     let globals: BTreeSet<String> = detail.global_variables.keys().cloned().collect();
     let mut services = BTreeMap::new();
     for (name, service) in &desired.services {
@@ -233,7 +261,9 @@ fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &
             continue;
         }
         let problems = check_new_service(name, service, catalog, &globals);
-        if let (Some(template), true) = (catalog.templates.get(name), problems.is_empty()) {
+        if let (Some(template), true) = (catalog.templates.get(name), problems.is_empty())
+            && !diff.is_loop(&subject::added(name), observed)
+        {
             services.insert(
                 name.clone(),
                 variables::declared(service, &template.variables),
@@ -334,6 +364,17 @@ fn images(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService
             // A workload that the cluster has lost is live drift, told by `health`.
             continue;
         }
+        let (holders, others): (Vec<_>, Vec<_>) = holders
+            .into_iter()
+            .partition(|workload| has_image_route(&workload.kind));
+        for workload in others {
+            if workload.images.get(container) != Some(&image.image) {
+                diff.block(
+                    Reason::InvalidSpec,
+                    no_image_route(name, container, &workload.kind, &workload.name),
+                );
+            }
+        }
         let recorded = seen.images.get(container);
         let record_differs = recorded.is_some_and(|recorded| recorded != &image.image);
         let runs_elsewhere = holders
@@ -358,6 +399,17 @@ fn images(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService
             }
         }
     }
+}
+
+/// Whether Zadig can set images of workloads of this kind (#40-#42).
+fn has_image_route(kind: &str) -> bool {
+    matches!(kind, "Deployment" | "StatefulSet" | "CronJob")
+}
+
+fn no_image_route(service: &str, container: &str, kind: &str, workload: &str) -> String {
+    format!(
+        "spec.services[{service}].containers[{container}]: it runs in {kind}/{workload}, and Zadig has no call that sets an image there; set it in the template of the service, and leave it out here"
+    )
 }
 
 fn replicas(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService, initial: bool) {
@@ -422,21 +474,34 @@ fn hold_back_what_was_just_asked(diff: &mut Diff, observed: &Observed) {
         .partition(|action| observed.memory.was_just_asked(action, observed.now));
 }
 
-/// A difference that came back each time it was repaired is left to a person, with its name, instead of a loop (Z§14.4).
+/// The actions about one thing each; those about several were looked through when they were made.
 fn hold_back_loops(diff: &mut Diff, observed: &Observed) {
-    let (held, actions): (Vec<Action>, Vec<Action>) = std::mem::take(&mut diff.actions)
-        .into_iter()
-        .partition(|action| observed.memory.exhausted(&action.subject()));
-    diff.actions = actions;
-    for action in held {
-        diff.block(
-            Reason::DriftDoesNotConverge,
-            format!(
-                "spec.{}: repaired {} times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation {}",
-                action.subject(),
-                super::memory::REPAIRS,
-                crate::api::RECONCILE_ANNOTATION
-            ),
-        );
+    for action in std::mem::take(&mut diff.actions) {
+        let held = match &action {
+            Action::SetRegistry { .. }
+            | Action::SetImage { .. }
+            | Action::ScaleWorkload { .. }
+            | Action::RestartService { .. } => diff.is_loop(&action.subject(), observed),
+            _ => false,
+        };
+        if !held {
+            diff.actions.push(action);
+        }
     }
+}
+
+/// A call that Zadig refused does not hold up the others: it is sent after them, and of several the one that was refused first.
+///
+/// What updates or adds services stays behind their removal, see the head of this file.
+fn put_refused_ones_last(diff: &mut Diff, observed: &Observed) {
+    let rank = |action: &Action| observed.memory.refusal(action);
+    let removal = diff
+        .actions
+        .iter()
+        .find(|action| matches!(action, Action::RemoveServices { .. }))
+        .and_then(rank);
+    diff.actions.sort_by_key(|action| match action {
+        Action::UpdateServices { .. } | Action::AddServices { .. } => rank(action).max(removal),
+        other => rank(other),
+    });
 }

@@ -36,6 +36,9 @@ pub struct Memory {
     pub asked: BTreeMap<String, Timestamp>,
     /// By subject: how often the same difference was repaired lately. Kept in the process only.
     pub repairs: BTreeMap<String, u32>,
+    /// By subject: calls that were refused and not answered well since, in the order of their refusal. Kept in the process
+    /// only.
+    pub refused: BTreeMap<String, u64>,
     /// When the environment's delete call was answered. Kept in the process only.
     pub delete_sent: Option<Timestamp>,
     /// `update_time` at the last thorough look. Kept in the process only.
@@ -148,7 +151,10 @@ impl Memory {
             self.asked.insert(wish, now);
         }
         if !matches!(action, Action::RecordOwnership(_)) {
-            *self.repairs.entry(action.subject()).or_default() += 1;
+            for subject in action.subjects() {
+                self.refused.remove(&subject);
+                *self.repairs.entry(subject).or_default() += 1;
+            }
         }
     }
 
@@ -266,6 +272,23 @@ impl Memory {
             .wish()
             .and_then(|wish| self.asked.get(&wish))
             .is_some_and(|at| elapsed(*at, now) < LIVE_LAG)
+    }
+
+    /// The memory after `action` was refused.
+    pub fn was_refused(&mut self, action: &Action) {
+        let next = self.refused.values().max().map_or(0, |last| last + 1);
+        for subject in action.subjects() {
+            self.refused.insert(subject, next);
+        }
+    }
+
+    /// The place of an action's refusal among all; `None` when none of what it is about was refused.
+    pub(crate) fn refusal(&self, action: &Action) -> Option<u64> {
+        let places = action.subjects().into_iter();
+        places
+            .filter_map(|subject| self.refused.get(&subject))
+            .max()
+            .copied()
     }
 
     /// Whether the difference with this subject came back too often.

@@ -600,37 +600,51 @@ impl Action {
     /// What the action is about, without its value: the same difference has the same subject.
     #[must_use]
     pub fn subject(&self) -> String {
+        let subjects = self.subjects();
+        join(subjects)
+    }
+
+    /// The same one by one, where the action is about several things.
+    #[must_use]
+    pub fn subjects(&self) -> Vec<String> {
         match self {
-            Self::RecordOwnership(_) => "ownership".to_owned(),
-            Self::CreateEnvironment(_) => "environment".to_owned(),
-            Self::SetRegistry { .. } => "registry".to_owned(),
+            Self::RecordOwnership(_) => vec!["ownership".to_owned()],
+            Self::CreateEnvironment(_) => vec!["environment".to_owned()],
+            Self::SetRegistry { .. } => vec!["registry".to_owned()],
             Self::PutGlobalVariables { changed, .. } => {
-                format!("globalVariables[{}]", join(changed))
+                changed.iter().map(|key| subject::global(key)).collect()
             }
-            Self::RemoveServices { services } => format!("services[{}] removed", join(services)),
-            Self::UpdateServices { services, .. } => {
-                format!("services[{}].variables", join(services.keys()))
+            Self::RemoveServices { services } => {
+                services.iter().map(|name| subject::removed(name)).collect()
             }
-            Self::AddServices { services } => format!("services[{}]", join(services.keys())),
+            Self::UpdateServices { services, .. } => services
+                .keys()
+                .map(|name| subject::variables(name))
+                .collect(),
+            Self::AddServices { services } => {
+                services.keys().map(|name| subject::added(name)).collect()
+            }
             Self::SetImage {
                 service,
                 kind,
                 workload,
                 container,
                 ..
-            } => {
-                format!("services[{service}].containers[{container}].image in {kind}/{workload}")
-            }
+            } => vec![format!(
+                "services[{service}].containers[{container}].image in {kind}/{workload}"
+            )],
             Self::ScaleWorkload {
                 service,
                 kind,
                 workload,
                 ..
-            } => {
-                format!("services[{service}].workloads[{kind:?}/{workload}].replicas")
+            } => vec![format!(
+                "services[{service}].workloads[{kind:?}/{workload}].replicas"
+            )],
+            Self::RestartService { service, .. } => {
+                vec![format!("services[{service}].restartToken")]
             }
-            Self::RestartService { service, .. } => format!("services[{service}].restartToken"),
-            Self::DeleteEnvironment { .. } => "environment deleted".to_owned(),
+            Self::DeleteEnvironment { .. } => vec!["environment deleted".to_owned()],
         }
     }
 
@@ -687,6 +701,29 @@ impl Action {
                 keep_resources: true,
             } => "take the environment out of Zadig, its workloads stay".to_owned(),
         }
+    }
+}
+
+/// The names of differences that one action repairs several of.
+pub(crate) mod subject {
+    /// The value of a global variable.
+    pub(crate) fn global(key: &str) -> String {
+        format!("globalVariables[{key}]")
+    }
+
+    /// A service that is there and should not be.
+    pub(crate) fn removed(service: &str) -> String {
+        format!("services[{service}] removed")
+    }
+
+    /// The variables of a service.
+    pub(crate) fn variables(service: &str) -> String {
+        format!("services[{service}].variables")
+    }
+
+    /// A service that is not there.
+    pub(crate) fn added(service: &str) -> String {
+        format!("services[{service}]")
     }
 }
 

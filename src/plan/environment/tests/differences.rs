@@ -3,8 +3,9 @@
 use insta::assert_snapshot;
 
 use super::super::fixture::{environment, looked_at, observed, planned, service};
-use super::super::{LiveWorkload, Observed};
+use super::super::{Action, Desired, LiveWorkload, Observed, plan};
 use crate::api::environment::Prune;
+use crate::plan::Plan;
 
 /// Created by this object, and idle.
 fn owned() -> Observed {
@@ -509,4 +510,96 @@ fn a_told_value_in_another_spelling_is_sent_once_and_not_for_ever() {
     let desired = environment().service("api", api.clone());
     let settled = owned().running("api", &api).told("api", &[("LOG", "500m")]);
     assert_eq!(planned(&desired, &settled), "in sync");
+}
+
+#[test]
+fn a_difference_of_one_service_that_comes_back_does_not_hold_up_the_others() {
+    let old = service().variable("LOG", "info");
+    let new = service().variable("LOG", "debug");
+    let observed = owned()
+        .stored_global("LOG", "info", &[])
+        .stored_global("REGION", "eu", &[])
+        .running("a", &old)
+        .running("b", &old)
+        .with(|o| {
+            for subject in ["services[a].variables", "globalVariables[REGION]"] {
+                o.memory.repairs.insert(subject.to_owned(), 3);
+            }
+        });
+    let desired = environment()
+        .global("LOG", "debug")
+        .global("REGION", "us")
+        .service("a", new.clone())
+        .service("b", new);
+    assert_snapshot!(planned(&desired, &observed), @r#"
+    put globals, changed {"LOG"}
+      LOG:string="debug" [] "about LOG" {}
+      REGION:string="eu" [] "about REGION" {}
+    update services
+      b [LOG:string=debug]
+    blocked DriftDoesNotConverge spec.globalVariables[REGION]: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    blocked DriftDoesNotConverge spec.services[a].variables: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    "#);
+}
+
+#[test]
+fn what_zadig_refuses_is_sent_after_the_rest() {
+    let old = service().variable("LOG", "info");
+    let api = service()
+        .variable("LOG", "debug")
+        .image("api", "api:1")
+        .replicas("api", 2);
+    let desired = environment()
+        .registry_id("r-default")
+        .global("LOG", "debug")
+        .service("api", api);
+    let mut observed = owned()
+        .stored_global("LOG", "info", &[])
+        .running("api", &old)
+        .runs_image("api", "api:0")
+        .runs_replicas("api", 1)
+        .running("old", &service())
+        .detail_with(|detail| detail.registry_id = "r-other".to_owned());
+    let mut order = || {
+        let Plan::Act(act) = plan(&Desired::Present(desired.clone()), &observed) else {
+            panic!("nothing is planned");
+        };
+        let subjects: Vec<String> = act.actions.iter().map(Action::subject).collect();
+        // Each time Zadig refuses the first.
+        observed.memory.was_refused(&act.actions[0]);
+        subjects
+    };
+    let image = "services[api].containers[api].image in Deployment/api";
+    let scale = "services[api].workloads[Deployment/api].replicas";
+    let (globals, removed) = ("globalVariables[LOG]", "services[old] removed");
+    let variables = "services[api].variables";
+    assert_eq!(
+        order(),
+        ["registry", globals, removed, variables, image, scale]
+    );
+    assert_eq!(
+        order(),
+        [globals, removed, variables, image, scale, "registry"]
+    );
+    assert_eq!(
+        order(),
+        [removed, variables, image, scale, "registry", globals]
+    );
+    // Updates stay behind the removal.
+    assert_eq!(
+        order(),
+        [image, scale, "registry", globals, removed, variables]
+    );
+}
+
+#[test]
+fn an_image_that_no_call_can_set_is_told() {
+    let api = service().image("api", "api:1");
+    let observed = owned().running("api", &api).seen_with("api", |seen| {
+        let live = seen.live.as_mut().unwrap();
+        live[0].kind = "CloneSet".to_owned();
+    });
+    let desired = environment().service("api", api);
+    assert_snapshot!(planned(&desired, &observed), @"in sync");
+    assert_snapshot!(planned(&desired, &observed.runs_image("api", "api:0")), @"blocked InvalidSpec spec.services[api].containers[api]: it runs in CloneSet/api, and Zadig has no call that sets an image there; set it in the template of the service, and leave it out here");
 }
