@@ -521,6 +521,22 @@ async fn z17_29_configs_of_a_creation_may_be_of_each_type_and_a_refused_one_refu
     }
     let labels = &zadig.object(NAMESPACE, "Ingress", "front")["metadata"]["labels"];
     assert_eq!(labels, &json!({"s-env": "dev", "s-product": "shop"}));
+    let broken = json!({"env_configs": [
+        {"yaml_data": "kind: ConfigMap\nmetadata: {name: a/b}\n"}, {"yaml_data": "kind: ConfigMap\ndata: {k: 1}\n"}
+    ]});
+    let refused = zadig
+        .post(
+            "/environments?projectKey=shop",
+            &creation_with("other", &[], &broken),
+        )
+        .await
+        .description();
+    for text in [
+        "创建环境配置 other 失败:\n* failed to create configmap: ",
+        "\n* failed to unmarshal target JSON to ConfigMap: ",
+    ] {
+        assert!(refused.contains(text), "{refused}");
+    }
     let foreign = json!({"env_configs": [{"yaml_data": "apiVersion: v1\nkind: Service\nmetadata: {name: s}\n"}]});
     let refused = zadig
         .post(

@@ -188,18 +188,29 @@ impl World {
         };
         label(&mut object, "s-product", &env.0);
         label(&mut object, "s-env", &env.1);
-        let object = typed(kind, object)?;
-        let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
-        self.in_cluster(cluster, |kube, cx| {
-            kube.create_or_patch(cx, namespace, None, &object)
-        })
-        .unwrap_or_else(|| Err("cluster not found".to_owned()))
-        .map_err(|error| match kind {
-            ConfigKind::ConfigMap => format!("configmap operation failed after retries: {error}"),
-            ConfigKind::Secret => format!("failed to create secret: {error}"),
-            ConfigKind::Ingress => format!("failed to create ingress: {error}"),
-            ConfigKind::Pvc => format!("failed to create PVC: {error}"),
+        let object = typed(kind, object).map_err(|error| {
+            let kind = kind.kind();
+            format!("failed to unmarshal target JSON to {kind}: {error}")
         })?;
+        let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
+        let word = match kind {
+            ConfigKind::ConfigMap => "configmap",
+            ConfigKind::Secret => "secret",
+            ConfigKind::Ingress => "ingress",
+            ConfigKind::Pvc => "PVC",
+        };
+        self.in_cluster(cluster, |kube, cx| {
+            let exists = kube.object(namespace, kind.kind(), &name).is_some();
+            kube.create_or_patch(cx, namespace, None, &object)
+                .map_err(|error| {
+                    if exists {
+                        format!("{word} patch failed: {error}")
+                    } else {
+                        format!("failed to create {word}: {error}")
+                    }
+                })
+        })
+        .unwrap_or_else(|| Err("cluster not found".to_owned()))?;
         Ok((kind, name))
     }
 }
