@@ -1,16 +1,14 @@
-//! Environments: their records, what is rendered for them, and the work behind create, update and delete (Z§4.6-4.12).
+//! Environments: their records, what is rendered for them and applied to a cluster (Z§4.4, Z§4.11).
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::helm::Source;
 use super::sleep::Asleep;
-use super::{Event, Key, Revision, Service, World};
-use crate::clock::later;
+use super::{Key, Revision, Service, World};
 use crate::helm::Overrides;
-use crate::kube::{validate, workload};
+use crate::kube::validate;
 use crate::render::{self, Container, Input, Place, id_of};
 use crate::reply::Fail;
 use crate::scope::Scope;
@@ -309,113 +307,6 @@ impl World {
         ok
     }
 
-    /// Stores a new environment and begins the work behind its creation (Z§4.6).
-    pub(crate) fn begin_create(&mut self, environment: Environment) {
-        let env = (environment.project.clone(), environment.key.clone());
-        let (life, source) = (environment.life, environment.source);
-        self.environments.insert(env.clone(), environment);
-        let after = self.answer_time(self.pace().create_answer);
-        if source == Source::Helm && self.is_helm_project(&env.0) {
-            // There is nothing to be applied (Z§4.21).
-            let until = later(self.now(), self.start_timeout);
-            self.plan(
-                after + self.pace().helm_create,
-                Event::CreateLook { env, life, until },
-            );
-        } else {
-            let after = after + self.pace().create_background;
-            self.plan(after, Event::Create { env, life });
-        }
-        self.changes += 1;
-    }
-
-    /// Applies all services of a new environment at once; readiness is looked at once a second from here on.
-    pub(super) fn apply_created(&mut self, env: &Key, life: u64) {
-        let Some(environment) = self.alive(env, life) else {
-            return;
-        };
-        let services: Vec<String> = environment
-            .services
-            .iter()
-            .map(|s| s.name.clone())
-            .collect();
-        let mut ok = true;
-        for service in &services {
-            ok &= self.apply_service(env, service);
-        }
-        let env = env.clone();
-        if ok {
-            let until = later(self.now(), self.start_timeout);
-            self.plan_always(
-                self.pace().create_look,
-                Event::CreateLook { env, life, until },
-            );
-        } else {
-            self.plan_always(
-                self.pace().create_refused,
-                Event::CreateFailed { env, life },
-            );
-        }
-    }
-
-    pub(super) fn look_at_created(
-        &mut self,
-        env: &Key,
-        life: u64,
-        until: Timestamp,
-        at: Timestamp,
-    ) {
-        let Some(environment) = self.environments.get(env).filter(|e| e.life == life) else {
-            return;
-        };
-        let source = environment.source;
-        let ready = self
-            .clusters
-            .get(&environment.cluster_id)
-            .is_some_and(|kube| {
-                environment
-                    .services
-                    .iter()
-                    .flat_map(|service| &service.applied)
-                    .all(|object| {
-                        let (kind, name) = kind_and_name(object);
-                        !matches!(kind.as_str(), "Deployment" | "StatefulSet" | "Job")
-                            || kube
-                                .object(&environment.namespace, &kind, &name)
-                                .is_some_and(|object| workload::is_ready(object, at))
-                    })
-            });
-        // A creation of Helm never fails (Z§4.21).
-        if ready && !self.route(env) && source == Source::Yaml {
-            if let Some(environment) = self.environments.get_mut(env) {
-                "failed".clone_into(&mut environment.status);
-            }
-        } else if ready {
-            if let Some(environment) = self.environments.get_mut(env) {
-                "success".clone_into(&mut environment.status);
-                environment.update_time = at.as_second();
-                for service in &mut environment.services {
-                    service.containers = render::containers(&service.applied);
-                }
-                // Written anew, and not in the order of the request (Z§4.2).
-                self.rng.shuffle(&mut environment.services);
-            }
-        } else if at >= until {
-            if let Some(environment) = self.environments.get_mut(env) {
-                "failed".clone_into(&mut environment.status);
-            }
-        } else {
-            self.plan_always(
-                self.pace().create_look,
-                Event::CreateLook {
-                    env: env.clone(),
-                    life,
-                    until,
-                },
-            );
-        }
-    }
-
     /// Whether add and update are taken now (Z§7.2).
     pub(crate) fn check_updatable(environment: &Environment) -> Result<(), Fail> {
         match environment.status.as_str() {
@@ -444,119 +335,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    pub(super) fn finish_delete(&mut self, env: &Key, life: u64, with_resources: bool) {
-        if self
-            .environments
-            .get(env)
-            .is_none_or(|environment| environment.life != life)
-        {
-            return;
-        }
-        if !with_resources {
-            self.release(env);
-            return;
-        }
-        let subs = self.subs_of(env);
-        let Some(environment) = self.environments.remove(env) else {
-            return;
-        };
-        if environment.share == Share::Base {
-            for sub in subs {
-                self.begin_delete(&sub, true);
-            }
-        }
-        let releases = environment.installed(|_| true);
-        if let Share::Of(base) = environment.share {
-            self.unroute(&(env.0.clone(), base));
-        }
-        let (cluster, namespace) = (environment.cluster_id, environment.namespace);
-        let mut after = self.pace().namespace_deletion;
-        if environment.source == Source::Helm {
-            // Releases are uninstalled from the copy in memory, so unlike objects of YAML they do go (Z§4.9).
-            self.plan_uninstall(&cluster, &namespace, releases);
-            after = self.pace().helm_uninstall * 2;
-        }
-        let shared = self
-            .environments
-            .values()
-            .any(|other| other.cluster_id == cluster && other.namespace == namespace);
-        let ours = self
-            .clusters
-            .get(&cluster)
-            .and_then(|kube| kube.namespaces.get(&namespace))
-            .is_some_and(|found| {
-                found
-                    .labels
-                    .get("createdBy")
-                    .is_some_and(|by| by == "koderover")
-            });
-        if ours && !shared {
-            self.plan_always(after, Event::Terminate { cluster, namespace });
-        }
-    }
-
-    /// Forgets an environment and leaves everything in its cluster but its namespace's labels (Z§4.9).
-    pub(crate) fn release(&mut self, env: &Key) {
-        let Some(environment) = self.environments.remove(env) else {
-            return;
-        };
-        if let Some(found) = self
-            .clusters
-            .get_mut(&environment.cluster_id)
-            .and_then(|kube| kube.namespaces.get_mut(&environment.namespace))
-        {
-            found.labels.remove("createdBy");
-            found.labels.remove("s-product");
-        }
-        self.changes += 1;
-    }
-
-    /// Takes services out of an environment, with their objects unless they are kept (Z§4.12); how many objects are being deleted.
-    pub(crate) fn remove_services(
-        &mut self,
-        env: &Key,
-        names: &[String],
-        keep: bool,
-        by: &str,
-    ) -> u32 {
-        let Some(environment) = self.environments.get_mut(env) else {
-            return 0;
-        };
-        let gone = |service: &&Deployed| names.contains(&service.name);
-        let objects: Vec<_> = environment
-            .services
-            .iter()
-            .filter(gone)
-            .flat_map(|service| environment.objects(service))
-            .map(|object| kind_and_name(&object))
-            .collect();
-        let releases = environment.installed(|service| names.contains(&service.name));
-        environment
-            .services
-            .retain(|service| !names.contains(&service.name));
-        for global in &mut environment.globals {
-            for name in names {
-                global.relate(name, false);
-            }
-        }
-        let (cluster, namespace) = (
-            environment.cluster_id.clone(),
-            environment.namespace.clone(),
-        );
-        self.touch(env, by);
-        if keep {
-            return 0;
-        }
-        self.plan_uninstall(&cluster, &namespace, releases);
-        let after = self.pace().object_removal / 2;
-        objects
-            .iter()
-            .map(|(kind, name)| {
-                u32::from(self.begin_deletion(&cluster, &namespace, kind, name, after))
-            })
-            .sum()
     }
 }
 

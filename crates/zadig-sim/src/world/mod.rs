@@ -1,14 +1,18 @@
 //! The state of a Zadig with its clusters, and the passing of time in it.
 //!
-//! Background work is an event with a time; a virtual and a real clock run the same events. What routes do to environments is in
-//! `environment`, what Zadig shows of the clusters in `view`, the whole state in `snapshot`.
+//! Background work is an event with a time; a virtual and a real clock run the same events (`event`). What an environment is and what
+//! is applied for it is in `environment`, the work behind the routes in `creation`, `update`, `removal`, `sleep`, `helm` and `share`, what
+//! Zadig shows of the clusters in `view`, the whole state in `snapshot`.
 
 pub(crate) mod configs;
+mod creation;
 mod crowd;
 pub(crate) mod environment;
+mod event;
 pub(crate) mod helm;
 mod kubectl;
 mod namespace;
+mod project;
 mod removal;
 mod replicas;
 mod seeding;
@@ -23,165 +27,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::auth::User;
 use crate::clock::{Queue, later};
 use crate::fault::Faults;
-use crate::helm::chart::Chart;
-use crate::helm::release;
 use crate::journal::Journal;
 use crate::kube::{Cluster, Cx};
 use crate::options::{ClockMode, Level, Licence, Options, Pace};
 use crate::scope::Scope;
-use crate::seed::{ClusterSeed, RegistrySeed, Seed, ServiceSeed};
-use crate::variables::{Global, Variable};
+use crate::seed::{ClusterSeed, RegistrySeed, Seed};
 use crate::world::configs::ConfigRecords;
 use crate::world::crowd::{Bucket, Locks};
 use crate::world::environment::Environment;
-use crate::world::helm::Rollout;
-use crate::world::update::Update;
 
+pub(crate) use event::Event;
 pub(crate) use namespace::NoGround;
+pub(crate) use project::{Project, Revision, Service, global};
 pub(crate) use replicas::Origin;
 
 /// Zadig's own default of `SERVICE_START_TIMEOUT` (Z§4.6).
 const START_TIMEOUT: Duration = Duration::from_mins(5);
-
-/// A project with its service templates.
-#[derive(Debug, Clone)]
-pub(crate) struct Project {
-    pub(crate) name: String,
-    pub(crate) key: String,
-    pub(crate) deploy_type: String,
-    pub(crate) description: String,
-    /// Names of the collaboration modes that are based on an environment, by its key.
-    pub(crate) collaboration_bases: BTreeMap<String, Vec<String>>,
-    /// The global variables that its test environments may have.
-    pub(crate) globals: Vec<Variable>,
-    /// The templates of its test environments.
-    pub(crate) services: BTreeMap<String, Service>,
-    pub(crate) production_globals: Vec<Variable>,
-    pub(crate) production_services: BTreeMap<String, Service>,
-}
-
-impl Project {
-    /// The service templates of one kind of environments; the other kind does not see them (Z§9 no. 1).
-    pub(crate) fn templates(&self, scope: Scope) -> &BTreeMap<String, Service> {
-        match scope {
-            Scope::Test => &self.services,
-            Scope::Production => &self.production_services,
-        }
-    }
-
-    pub(crate) fn templates_mut(&mut self, scope: Scope) -> &mut BTreeMap<String, Service> {
-        match scope {
-            Scope::Test => &mut self.services,
-            Scope::Production => &mut self.production_services,
-        }
-    }
-
-    /// The global variables that are declared for one kind of environments.
-    pub(crate) fn declared(&self, scope: Scope) -> &[Variable] {
-        match scope {
-            Scope::Test => &self.globals,
-            Scope::Production => &self.production_globals,
-        }
-    }
-}
-
-/// A service template with all its revisions, the newest last.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Service {
-    pub(crate) revisions: Vec<Revision>,
-}
-
-/// One revision of a service template.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Revision {
-    pub(crate) text: String,
-    pub(crate) variables: Vec<Variable>,
-    /// For a service of a Helm project, in place of a text.
-    pub(crate) chart: Option<Arc<Chart>>,
-}
-
-/// Work that goes on after an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Event {
-    /// Apply what a creation brings.
-    Create { env: Key, life: u64 },
-    /// Look whether a created environment is ready.
-    CreateLook {
-        env: Key,
-        life: u64,
-        until: Timestamp,
-    },
-    /// A creation failed.
-    CreateFailed { env: Key, life: u64 },
-    /// Apply what an update changed.
-    Update { env: Key, life: u64, update: Update },
-    /// An update is over.
-    Updated { env: Key, life: u64, by: String },
-    /// Deploy the releases of a Helm add.
-    Rollout {
-        env: Key,
-        life: u64,
-        rollout: Rollout,
-    },
-    /// A Helm add is over.
-    RolledOut {
-        env: Key,
-        life: u64,
-        rollout: Rollout,
-        failed: bool,
-    },
-    /// Uninstall releases.
-    Uninstall {
-        cluster: String,
-        namespace: String,
-        releases: Vec<String>,
-    },
-    /// Take the record of a deleted environment away.
-    Delete {
-        env: Key,
-        life: u64,
-        with_resources: bool,
-    },
-    /// Begin to delete a namespace.
-    Terminate { cluster: String, namespace: String },
-    /// A namespace has lost its pods, or everything and is gone.
-    Gone {
-        cluster: String,
-        namespace: String,
-        uid: String,
-        emptied: bool,
-    },
-    /// A deleted object is gone.
-    Erase {
-        cluster: String,
-        namespace: String,
-        kind: String,
-        name: String,
-        uid: String,
-    },
-    /// A workload's controller has waited long enough.
-    Settle {
-        cluster: String,
-        namespace: String,
-        kind: String,
-        name: String,
-    },
-}
-
-impl Event {
-    /// Whether it is done by Zadig's own process, and lost with it.
-    fn is_zadigs(&self) -> bool {
-        !matches!(
-            self,
-            Self::Gone { .. } | Self::Erase { .. } | Self::Settle { .. }
-        )
-    }
-}
 
 /// Project key and environment key.
 pub(crate) type Key = (String, String);
@@ -238,30 +103,7 @@ impl World {
         let projects = document
             .projects
             .iter()
-            .map(|project| {
-                let templates = |services: &[ServiceSeed]| {
-                    services
-                        .iter()
-                        .filter_map(|service| {
-                            Some((service.name.clone(), template(seed, service)?))
-                        })
-                        .collect()
-                };
-                let declared =
-                    |variables: &[Value]| variables.iter().filter_map(variable).collect();
-                let project = Project {
-                    name: project.project_name.clone(),
-                    key: project.project_key.clone(),
-                    deploy_type: project.deploy_type.clone(),
-                    description: project.description.clone(),
-                    collaboration_bases: project.collaboration_bases.clone(),
-                    globals: declared(&project.global_variables),
-                    services: templates(&project.services),
-                    production_globals: declared(&project.production_global_variables),
-                    production_services: templates(&project.production_services),
-                };
-                (project.key.clone(), project)
-            })
+            .map(|project| (project.project_key.clone(), Project::of(seed, project)))
             .collect();
         let clock = match options.clock {
             ClockMode::Real => Timestamp::now(),
@@ -435,75 +277,6 @@ impl World {
         self.changes += 1;
     }
 
-    fn happen(&mut self, at: Timestamp, event: Event) {
-        match event {
-            Event::Create { env, life } => self.apply_created(&env, life),
-            Event::CreateLook { env, life, until } => self.look_at_created(&env, life, until, at),
-            Event::CreateFailed { env, life } => {
-                if let Some(environment) = self.alive(&env, life) {
-                    "failed".clone_into(&mut environment.status);
-                }
-            }
-            Event::Update { env, life, update } => self.apply_update(&env, life, update),
-            Event::Updated { env, life, by } => self.end_update(&env, life, &by),
-            Event::Rollout { env, life, rollout } => self.roll_out(&env, life, rollout),
-            Event::RolledOut {
-                env,
-                life,
-                rollout,
-                failed,
-            } => self.end_rollout(&env, life, rollout, failed),
-            Event::Uninstall {
-                cluster,
-                namespace,
-                releases,
-            } => {
-                self.in_cluster(&cluster, |kube, _| {
-                    for name in &releases {
-                        release::uninstall(kube, &namespace, name);
-                    }
-                });
-            }
-            Event::Delete {
-                env,
-                life,
-                with_resources,
-            } => {
-                self.finish_delete(&env, life, with_resources);
-            }
-            Event::Terminate { cluster, namespace } => self.terminate(cluster, namespace),
-            Event::Gone {
-                cluster,
-                namespace,
-                uid,
-                emptied,
-            } => self.lose_namespace(&cluster, &namespace, &uid, emptied),
-            Event::Erase {
-                cluster,
-                namespace,
-                kind,
-                name,
-                uid,
-            } => {
-                self.erase(&cluster, &namespace, &kind, &name, &uid);
-                if kind == "Service" {
-                    self.reroute_in(&cluster, &namespace);
-                }
-            }
-            Event::Settle {
-                cluster,
-                namespace,
-                kind,
-                name,
-            } => {
-                self.in_cluster(&cluster, |kube, cx| {
-                    kube.settle(cx, &namespace, &kind, &name);
-                });
-            }
-        }
-        self.changes += 1;
-    }
-
     fn plan_always(&mut self, after: Duration, event: Event) {
         let at = later(self.clock.max(self.now()), after);
         self.queue.push(at, event);
@@ -532,32 +305,5 @@ impl World {
                 "failed to validate zadig license status, error: the licence service does not answer",
             )),
         }
-    }
-}
-
-fn template(seed: &Seed, service: &ServiceSeed) -> Option<Service> {
-    let text = service.yaml.as_ref().and_then(|it| seed.texts.get(it));
-    let chart = service.chart.as_ref().and_then(|it| seed.charts.get(it));
-    if text.is_none() && chart.is_none() {
-        return None;
-    }
-    Some(Service {
-        revisions: vec![Revision {
-            text: text.cloned().unwrap_or_default(),
-            variables: service.variables.iter().filter_map(variable).collect(),
-            chart: chart.map(|files| Arc::new(Chart::new(files, service))),
-        }],
-    })
-}
-
-fn variable(value: &Value) -> Option<Variable> {
-    serde_json::from_value(value.clone()).ok()
-}
-
-/// A global variable as an environment starts with it.
-pub(crate) fn global(variable: &Variable) -> Global {
-    Global {
-        variable: variable.clone(),
-        related_services: Vec::new(),
     }
 }

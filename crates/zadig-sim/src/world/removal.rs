@@ -1,10 +1,126 @@
-//! Objects and namespaces that are going: they are there for a while longer (Z§4.9, Z§4.12, Z§4.14).
+//! Environments, services, objects and namespaces that are going; the last two are there for a while longer (Z§4.9, Z§4.12, Z§4.14).
 
 use std::time::Duration;
 
-use super::{Event, World};
+use super::environment::{Deployed, kind_and_name};
+use super::helm::Source;
+use super::share::Share;
+use super::{Event, Key, World};
 
 impl World {
+    pub(super) fn finish_delete(&mut self, env: &Key, life: u64, with_resources: bool) {
+        if self
+            .environments
+            .get(env)
+            .is_none_or(|environment| environment.life != life)
+        {
+            return;
+        }
+        if !with_resources {
+            self.release(env);
+            return;
+        }
+        let subs = self.subs_of(env);
+        let Some(environment) = self.environments.remove(env) else {
+            return;
+        };
+        if environment.share == Share::Base {
+            for sub in subs {
+                self.begin_delete(&sub, true);
+            }
+        }
+        let releases = environment.installed(|_| true);
+        if let Share::Of(base) = environment.share {
+            self.unroute(&(env.0.clone(), base));
+        }
+        let (cluster, namespace) = (environment.cluster_id, environment.namespace);
+        let mut after = self.pace().namespace_deletion;
+        if environment.source == Source::Helm {
+            // Releases are uninstalled from the copy in memory, so unlike objects of YAML they do go (Z§4.9).
+            self.plan_uninstall(&cluster, &namespace, releases);
+            after = self.pace().helm_uninstall * 2;
+        }
+        let shared = self
+            .environments
+            .values()
+            .any(|other| other.cluster_id == cluster && other.namespace == namespace);
+        let ours = self
+            .clusters
+            .get(&cluster)
+            .and_then(|kube| kube.namespaces.get(&namespace))
+            .is_some_and(|found| {
+                found
+                    .labels
+                    .get("createdBy")
+                    .is_some_and(|by| by == "koderover")
+            });
+        if ours && !shared {
+            self.plan_always(after, Event::Terminate { cluster, namespace });
+        }
+    }
+
+    /// Forgets an environment and leaves everything in its cluster but its namespace's labels (Z§4.9).
+    pub(crate) fn release(&mut self, env: &Key) {
+        let Some(environment) = self.environments.remove(env) else {
+            return;
+        };
+        if let Some(found) = self
+            .clusters
+            .get_mut(&environment.cluster_id)
+            .and_then(|kube| kube.namespaces.get_mut(&environment.namespace))
+        {
+            found.labels.remove("createdBy");
+            found.labels.remove("s-product");
+        }
+        self.changes += 1;
+    }
+
+    /// Takes services out of an environment, with their objects unless they are kept (Z§4.12); how many objects are being deleted.
+    pub(crate) fn remove_services(
+        &mut self,
+        env: &Key,
+        names: &[String],
+        keep: bool,
+        by: &str,
+    ) -> u32 {
+        let Some(environment) = self.environments.get_mut(env) else {
+            return 0;
+        };
+        let gone = |service: &&Deployed| names.contains(&service.name);
+        let objects: Vec<_> = environment
+            .services
+            .iter()
+            .filter(gone)
+            .flat_map(|service| environment.objects(service))
+            .map(|object| kind_and_name(&object))
+            .collect();
+        let releases = environment.installed(|service| names.contains(&service.name));
+        environment
+            .services
+            .retain(|service| !names.contains(&service.name));
+        for global in &mut environment.globals {
+            for name in names {
+                global.relate(name, false);
+            }
+        }
+        let (cluster, namespace) = (
+            environment.cluster_id.clone(),
+            environment.namespace.clone(),
+        );
+        self.touch(env, by);
+        if keep {
+            return 0;
+        }
+        self.plan_uninstall(&cluster, &namespace, releases);
+        let after = self.pace().object_removal / 2;
+        objects
+            .iter()
+            .map(|(kind, name)| {
+                u32::from(self.begin_deletion(&cluster, &namespace, kind, name, after))
+            })
+            .sum()
+    }
+
     /// Begins the foreground deletion of an object, which is gone after that time; whether there was one.
     pub(crate) fn begin_deletion(
         &mut self,
