@@ -96,7 +96,12 @@ impl Object {
     }
 
     pub(crate) fn delete(&mut self, policy: Option<Deletion>) {
-        self.desired = Desired::Absent { policy };
+        let declared = self
+            .environment()
+            .into_iter()
+            .flat_map(|environment| environment.services.keys().cloned())
+            .collect();
+        self.desired = Desired::Absent { policy, declared };
     }
 
     pub(crate) fn lose_status(&mut self) {

@@ -94,7 +94,10 @@ pub(crate) fn only_what_is_ours_changed(
     for (name, was) in &before.services {
         let declared = environment.and_then(|environment| environment.services.get(name));
         let Some(is) = after.services.get(name) else {
-            let owned = memory.services.contains(name);
+            let owned = match desired {
+                Desired::Absent { declared, .. } if !memory.known => declared.contains(name),
+                _ => memory.services.contains(name),
+            };
             let all = environment.is_some_and(|environment| environment.prune == Prune::All);
             prop_assert!(
                 declared.is_none() && (owned || all),
@@ -275,7 +278,7 @@ pub(crate) fn the_way_out_takes_only_what_is_ours(
     before: &Zadig,
     after: &Zadig,
 ) -> Result<(), TestCaseError> {
-    let Desired::Absent { policy } = &object.desired else {
+    let Desired::Absent { policy, .. } = &object.desired else {
         return Ok(());
     };
     let ours = object.owns(before);

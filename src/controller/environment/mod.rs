@@ -230,7 +230,15 @@ async fn attempt(
         env: object.spec.env_key.clone(),
     };
     let desired = if deleting {
-        Desired::Absent { policy }
+        Desired::Absent {
+            policy,
+            declared: object
+                .spec
+                .services
+                .iter()
+                .map(|service| service.name.clone())
+                .collect(),
+        }
     } else {
         let wanted = desired::sources(&object.spec);
         let namespace = object.namespace().unwrap_or_default();
@@ -459,7 +467,10 @@ fn declared(
     ctx: &Context,
 ) -> (i64, String, Option<String>) {
     let digest = match desired {
-        Desired::Absent { policy } => format!("{policy:?}"),
+        Desired::Absent {
+            policy,
+            declared: _,
+        } => format!("{policy:?}"),
         Desired::Present(environment) => {
             let globals = environment
                 .global_variables

@@ -22,7 +22,7 @@ const DISAPPEARS_AGAIN: Duration = Duration::from_hours(24);
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
     let environment = match desired {
-        Desired::Absent { policy } => return delete::plan(*policy, observed),
+        Desired::Absent { policy, declared } => return delete::plan(*policy, declared, observed),
         Desired::Present(environment) => environment,
     };
     if let Some(rival) = &observed.rival {

@@ -13,7 +13,11 @@ use crate::plan::Plan;
 const DELETE_TAKES: Duration = Duration::from_secs(30);
 
 /// What is to be done about the environment of an object that is being deleted; in sync: release it.
-pub(super) fn plan(policy: Option<Deletion>, observed: &Observed) -> Plan<Action> {
+pub(super) fn plan(
+    policy: Option<Deletion>,
+    declared: &BTreeSet<String>,
+    observed: &Observed,
+) -> Plan<Action> {
     let Some(record) = &observed.record else {
         return Plan::InSync;
     };
@@ -66,7 +70,16 @@ pub(super) fn plan(policy: Option<Deletion>, observed: &Observed) -> Plan<Action
         return busy(Reason::Deleting, observed, present);
     }
     match policy {
-        Deletion::Delete => delete(observed, present, stuck),
+        Deletion::Delete => {
+            let created = record.state != OwnershipState::Adopted;
+            // After a lost answer or a lost status, what was declared in what we made is ours, and nothing else.
+            let ours = if created && !observed.memory.known {
+                declared
+            } else {
+                &observed.memory.services
+            };
+            delete(observed, present, stuck, ours)
+        }
         Deletion::Detach => Plan::of(
             vec![Action::DeleteEnvironment {
                 keep_resources: true,
@@ -83,7 +96,12 @@ pub(super) fn plan(policy: Option<Deletion>, observed: &Observed) -> Plan<Action
 /// (Z§4.9). No route tells which case it is, so the services always go first. Only an environment that Zadig still works on,
 /// in a namespace that looks like its own, is deleted at once: nothing else helps a stuck one (Z§14.12), and what still runs
 /// goes with the namespace.
-fn delete(observed: &Observed, present: &Present, stuck: bool) -> Plan<Action> {
+fn delete(
+    observed: &Observed,
+    present: &Present,
+    stuck: bool,
+    ours: &BTreeSet<String>,
+) -> Plan<Action> {
     let working = matches!(present.status, EnvStatus::Creating | EnvStatus::Updating);
     let own_namespace = present.neighbours.is_empty()
         && present.namespace == format!("{}-env-{}", observed.key.project, observed.key.env);
@@ -95,7 +113,7 @@ fn delete(observed: &Observed, present: &Present, stuck: bool) -> Plan<Action> {
         let services: BTreeSet<String> = detail
             .services
             .keys()
-            .filter(|name| observed.memory.services.contains(*name))
+            .filter(|name| ours.contains(*name))
             .cloned()
             .collect();
         if !services.is_empty() {

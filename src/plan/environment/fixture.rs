@@ -538,9 +538,10 @@ pub(super) fn planned(desired: &Environment, observed: &Observed) -> String {
     show(&plan(&Desired::Present(desired.clone()), observed))
 }
 
-/// The plan for an object that is being deleted, as text.
+/// The plan for an object that declared `api` and is being deleted, as text.
 pub(super) fn planned_deletion(policy: Option<Deletion>, observed: &Observed) -> String {
-    show(&plan(&Desired::Absent { policy }, observed))
+    let declared = BTreeSet::from(["api".to_owned()]);
+    show(&plan(&Desired::Absent { policy, declared }, observed))
 }
 
 /// A plan as text: every value in it, secrets included, so that an expected text is the whole value.

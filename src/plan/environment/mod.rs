@@ -44,6 +44,8 @@ pub enum Desired {
     Absent {
         /// `spec.deletion`, or what the annotation says instead.
         policy: Option<Deletion>,
+        /// Services that were declared to the last.
+        declared: BTreeSet<String>,
     },
 }
 

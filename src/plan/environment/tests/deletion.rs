@@ -108,6 +108,22 @@ fn a_create_whose_answer_was_lost_is_cleaned_up() {
 }
 
 #[test]
+fn what_was_declared_goes_first_when_nothing_is_remembered_of_what_this_object_made() {
+    // A status that is lost, or an answer of the create call.
+    for observed in [owned().forgotten(), owned().pending().forgotten()] {
+        assert_eq!(
+            planned_deletion(None, &observed),
+            "remove services {\"api\"}\ndelete, keep resources: false"
+        );
+    }
+    let adopted = owned().adopted().forgotten();
+    assert_eq!(
+        planned_deletion(Some(Deletion::Delete), &adopted),
+        "delete, keep resources: false"
+    );
+}
+
+#[test]
 fn a_busy_environment_in_its_own_namespace_is_deleted_at_once() {
     for status in [EnvStatus::Creating, EnvStatus::Updating] {
         assert_eq!(
