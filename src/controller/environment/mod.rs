@@ -301,7 +301,15 @@ async fn attempt(
         memory,
         stuck_after: zadig.intervals.stuck,
     };
-    let planned = plan(&desired, &observed);
+    let mut planned = plan(&desired, &observed);
+    if let Some((ownership, memory)) = only_ownership(&desired, &observed, &planned)
+        && ctx.may_act()
+    {
+        driver::claim(object, ctx, &ownership).await?;
+        local.record = Some(ownership);
+        local.memory = memory;
+        planned = Plan::InSync;
+    }
     let mut told = Told::default();
     if let Existence::Present(present) = &observed.existence {
         told.zadig_status = Some((present.status.as_str().to_owned(), present.since));
@@ -374,6 +382,27 @@ async fn attempt(
             Ok(told_plan(Plan::Blocked(blocked), told))
         }
     }
+}
+
+/// What to record and to remember, where that is all there is to do about an environment that is there. No call is sent for it,
+/// so the look that showed it still holds.
+fn only_ownership(
+    desired: &Desired,
+    observed: &Observed,
+    planned: &Plan<Action>,
+) -> Option<(Ownership, Memory)> {
+    let (Desired::Present(environment), Existence::Present(_), Plan::Act(act)) =
+        (desired, &observed.existence, planned)
+    else {
+        return None;
+    };
+    let [action @ Action::RecordOwnership(ownership)] = act.actions.as_slice() else {
+        return None;
+    };
+    let mut after = observed.clone();
+    after.record = Some(ownership.clone());
+    after.memory.sent(action, Some(environment), observed.now);
+    (plan(desired, &after) == Plan::InSync).then(|| (ownership.clone(), after.memory))
 }
 
 /// Takes over what the object itself remembers, once.
