@@ -18,6 +18,7 @@ use zadig_client::limit::Limits;
 use zadig_client::{Client, Config, ErrorClass, Scope, Token};
 
 use super::context::Context;
+use super::driver::Rest;
 use super::zadig::{ConnectionKey, Intervals, Link, Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::connection::{CaBundle, Server, ZadigConnection, ZadigConnectionStatus};
@@ -313,18 +314,17 @@ async fn look(
 ) -> Result<(Arc<Zadig>, Option<Probe>), Down> {
     let asked = object.annotations().get(RECONCILE_ANNOTATION).cloned();
     let mut probed = zadig.probed.lock().await;
-    let fresh = probed.as_ref().is_some_and(|(at, handled)| {
-        at.elapsed() < zadig.intervals.deep.mul_f64(0.8) && *handled == asked
+    let fresh = probed.as_mut().is_some_and(|(rest, handled)| {
+        *handled == asked && rest.remaining(&zadig.budget, PROBE_CALLS).is_some()
     });
     if fresh {
         drop(probed);
         return Ok((zadig, None));
     }
     *probed = None;
-    // It is not kept waiting, but those after it are.
-    zadig.budget.reserve(PROBE_CALLS);
     let found = probe(&zadig).await?;
-    *probed = Some((Instant::now(), asked));
+    // A little less than the time after which the connection comes back for it.
+    *probed = Some((Rest::new(zadig.intervals.deep.mul_f64(0.8)), asked));
     drop(probed);
     Ok((zadig, Some(found)))
 }

@@ -157,6 +157,11 @@ impl Rest {
         }
     }
 
+    /// Whether the budget has given the time of the look.
+    pub(super) fn is_granted(&self) -> bool {
+        self.granted
+    }
+
     /// How long the rest lasts, with the time that a look of so many calls waits for the budget; `None`: it is over.
     pub(super) fn remaining(&mut self, budget: &Budget, calls: usize) -> Option<Duration> {
         if self.look_at <= Instant::now() && !self.granted {

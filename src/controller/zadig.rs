@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary, Scope};
 
+use super::driver::Rest;
 use crate::error::Error;
 use crate::plan::Licence;
 use crate::plan::environment::{Cluster, EnvKey, EnvStatus, Registry, Template, TemplateVariable};
@@ -60,8 +61,8 @@ pub(super) struct Zadig {
     pub fingerprint: String,
     /// Budget of looks that nothing asked for.
     pub budget: Budget,
-    /// When the server was last probed, and the reconcile-now annotation that was handled with it.
-    pub probed: tokio::sync::Mutex<Option<(Instant, Option<String>)>>,
+    /// The time until the server is probed again, and the reconcile-now annotation that was handled with the last probe.
+    pub probed: tokio::sync::Mutex<Option<(Rest, Option<String>)>>,
     lists: Mutex<HashMap<String, Slot>>,
     clusters: Cached<Vec<Cluster>>,
     registries: Cached<Vec<Registry>>,

@@ -838,7 +838,14 @@ fn settle(
         local.rest = Some(Rest::new(look_after));
         return told_blocked(blocked, told, look_after);
     }
-    let look_after = driver::jittered(deep_interval(zadig, ctx, object, local));
+    let interval = deep_interval(zadig, ctx, object, local);
+    let was_due = local.rest.as_ref().is_some_and(Rest::is_granted);
+    let look_after = if was_due {
+        driver::jittered(interval)
+    } else {
+        // A thousand that settle together, as after a restart, are not to be due together ever after.
+        interval.mul_f64(0.1 + 0.9 * fastrand::f64())
+    };
     local.rest = Some(Rest::new(look_after));
     let Some((trouble, message)) = trouble else {
         local.unhealthy_since = None;
