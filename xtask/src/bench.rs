@@ -17,6 +17,7 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use xtask::console::{Task, took};
+use xtask::controlplane::Write;
 use xtask::paths;
 
 use crate::cargo::{Profile, build_programs};
@@ -28,6 +29,8 @@ const NAMESPACE: &str = "zadig-bench";
 const PROJECT: &str = "golden";
 /// As many as `kubectl apply` of a large file or Argo CD send at once.
 const APPLIED_AT_ONCE: usize = 16;
+/// `spec.limits.requestsPerSecond` where a connection does not name it.
+const DEFAULT_RATE: u32 = 20;
 const LOOK: Duration = Duration::from_millis(500);
 /// Between two single changes, so that each one is measured alone.
 const PAUSE: Duration = Duration::from_millis(300);
@@ -94,7 +97,9 @@ async fn measure(
     all_ready(stage, count, Duration::from_mins(options.patience_minutes)).await?;
     let ready_time = started.elapsed();
     task.done();
-    let burst = Latencies::new(&applied, &zadig.calls().await?)?;
+    let burst_calls = zadig.calls().await?;
+    let burst = Latencies::new(&applied, &burst_calls)?;
+    let burst_writes = stage.operator_writes()?;
 
     let task = Task::start(format!("{} single changes", options.changes));
     zadig.clear_calls().await?;
@@ -104,31 +109,94 @@ async fn measure(
     task.done();
 
     let task = Task::start(format!("{} idle minutes", options.idle_minutes));
+    // The last event of the last change is written after its status.
+    sleep(PAUSE * 10).await;
+    let writes_before = stage.operator_writes()?.len();
     zadig.clear_calls().await?;
     let idle = Duration::from_mins(options.idle_minutes);
     sleep(idle).await;
     let calls = zadig.calls().await?;
     let after = memory(stage)?;
+    let writes = stage.operator_writes()?.split_off(writes_before);
     task.done();
     stage.check()?;
 
-    println!("\n| {count} environments, one project | |\n|---|---|");
-    println!("| resident memory, empty | {} |", before.resident);
-    println!("| resident memory, idle | {} |", after.resident);
-    println!("| resident memory, highest | {} |", after.highest);
-    println!("| applying all of them | {} |", took(apply_time));
-    println!("| all Ready | {} |", took(ready_time));
-    println!("| apply to first call, all at once: p50, p99 | {burst} |");
-    println!("| apply to first call, one at a time: p50, p99 | {single} |");
+    let (events, writes_each) = per_object(&burst_writes, count);
+    let is_list = |call: &&Value| call["operation"] == "environment.list";
+    let lists = calls.iter().filter(is_list).count();
+    let looks = calls.len() - lists;
+    let zadig_writes = calls.iter().filter(|call| call["mutating"] == true).count();
+    let leases = writes
+        .iter()
+        .filter(|write| write.resource == "leases")
+        .count();
+    let rate = options.requests_per_second.unwrap_or(DEFAULT_RATE);
+    println!("\n{}\n", setting());
+    println!("| {count} environments in one project, at most {rate} calls a second | |\n|---|---|");
     println!(
-        "| calls a minute, idle | {} |",
-        per_minute(calls.len(), idle)
+        "| resident memory: just started, idle, highest | {}, {}, {} |",
+        before.resident, after.resident, after.highest
     );
-    println!("\n| idle calls by operation | a minute | writes |\n|---|---|---|");
-    for (operation, (number, writes)) in by_operation(&calls) {
-        println!("| {operation} | {} | {writes} |", per_minute(number, idle));
-    }
+    println!("| apply to first call, one at a time: p50, p99 | {single} |");
+    println!("| apply to first call, all at once: p50, p99 | {burst} |");
+    println!(
+        "| applying all at once, until all are Ready | {}, {} |",
+        took(apply_time),
+        took(ready_time)
+    );
+    println!(
+        "| calls of Zadig for each of them until then | {} |",
+        tenths(burst_calls.len(), count)
+    );
+    println!("| writes to Kubernetes for each of them, events besides | {writes_each}, {events} |");
+    println!(
+        "| idle: list calls a minute | {} |",
+        per_minute(lists, idle)
+    );
+    println!(
+        "| idle: calls of thorough looks a minute, and at most | {}, {} |",
+        per_minute(looks, idle),
+        rate * 60 / 10
+    );
+    println!(
+        "| idle: writes to Zadig, to Kubernetes but the Lease | {zadig_writes}, {} |",
+        writes.len() - leases
+    );
     Ok(())
+}
+
+/// Writes to Kubernetes for each environment: events, and all others.
+fn per_object(writes: &[Write], count: usize) -> (String, String) {
+    let of = |resource: &str| {
+        writes
+            .iter()
+            .filter(|write| write.resource == resource)
+            .count()
+    };
+    let events = of("events");
+    let others = of("zadigenvironments") + of("zadigenvironments/status");
+    (tenths(events, count), tenths(others, count))
+}
+
+/// When, by what command and on what machine was measured.
+fn setting() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let field = |file: &str, name: &str| {
+        let text = fs::read_to_string(file).ok()?;
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let model = field("/proc/cpuinfo", "model name").unwrap_or_default();
+    let memory = field("/proc/meminfo", "MemTotal")
+        .and_then(|text| text.split(' ').next()?.parse::<u64>().ok())
+        .unwrap_or_default();
+    format!(
+        "`cargo xtask {}` on {}, {cores} cores ({model}), {} GB, which also run the API server, etcd and the simulated Zadig:",
+        arguments.join(" "),
+        Timestamp::now().strftime("%Y-%m-%d"),
+        memory.div_ceil(1 << 20),
+    )
 }
 
 async fn connect(stage: &Stage, zadig: &Zadig, options: &Options) -> Result<()> {
@@ -284,21 +352,16 @@ impl std::fmt::Display for Latencies {
     }
 }
 
-/// Number of calls, and of writes among them, by operation.
-fn by_operation(calls: &[Value]) -> BTreeMap<String, (usize, usize)> {
-    let mut operations: BTreeMap<String, (usize, usize)> = BTreeMap::new();
-    for call in calls {
-        let counts = operations
-            .entry(text(call, &["operation"]).unwrap_or_default())
-            .or_default();
-        counts.0 += 1;
-        counts.1 += usize::from(call["mutating"] == true);
-    }
-    operations
+fn per_minute(number: usize, time: Duration) -> String {
+    tenths(
+        number * 60_000,
+        usize::try_from(time.as_millis()).unwrap_or(usize::MAX),
+    )
 }
 
-fn per_minute(number: usize, time: Duration) -> String {
-    let tenths = number as u128 * 600_000 / time.as_millis().max(1);
+/// A quotient with one decimal, rounded.
+fn tenths(number: usize, by: usize) -> String {
+    let tenths = (number * 10 + by / 2) / by.max(1);
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
@@ -351,5 +414,6 @@ mod tests {
     #[test]
     fn calls_a_minute_have_one_decimal() {
         assert_eq!(per_minute(7, Duration::from_mins(3)), "2.3");
+        assert_eq!(per_minute(8, Duration::from_mins(3)), "2.7");
     }
 }

@@ -12,7 +12,7 @@ use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::time::{Instant, sleep};
 use xtask::console::tail;
-use xtask::controlplane::{self, Private, User, demo_dir};
+use xtask::controlplane::{self, Private, User, Write, demo_dir};
 use xtask::paths;
 use xtask::supervise::{self, Ending, Group, Lifetime};
 
@@ -45,7 +45,7 @@ pub(crate) struct Stage {
     binaries: Programs,
     dir: PathBuf,
     // After the programs, so that they end before their API server does.
-    _control_plane: Option<Private>,
+    control_plane: Option<Private>,
 }
 
 impl Stage {
@@ -98,7 +98,7 @@ impl Stage {
             programs,
             binaries,
             dir,
-            _control_plane: control_plane,
+            control_plane,
         })
     }
 
@@ -157,6 +157,15 @@ impl Stage {
             sleep(Duration::from_millis(100)).await;
         }
         Ok(())
+    }
+
+    /// What the operator wrote to Kubernetes so far; known of a control plane of our own only.
+    pub(crate) fn operator_writes(&self) -> Result<Vec<Write>> {
+        let own = self.control_plane.as_ref();
+        let own = own.context("somebody else's API server keeps its log to itself")?;
+        let mut writes = own.access.writes()?;
+        writes.retain(|write| write.user == User::Operator.name());
+        Ok(writes)
     }
 
     /// Process id of the operator.
