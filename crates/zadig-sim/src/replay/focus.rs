@@ -2,8 +2,6 @@
 //!
 //! A timeline does not say what was polled; it was what the calls before it were about. Paths and fields as in Z§3 and Z§4.
 
-use std::collections::HashMap;
-
 use serde_json::Value;
 
 use super::model::Exchange;
@@ -78,6 +76,16 @@ fn environment(exchange: &Exchange) -> Option<String> {
     named.filter(|name| !name.is_empty()).map(str::to_owned)
 }
 
+/// Whether the call deletes an environment, not something in it.
+pub(crate) fn deletes_environment(exchange: &Exchange) -> bool {
+    let path: Vec<&str> = exchange.path.trim_matches('/').split('/').collect();
+    exchange.method == "DELETE"
+        && matches!(
+            path.as_slice(),
+            ["openapi", "environments", _] | ["openapi", "environments", "production", _]
+        )
+}
+
 fn workload(exchange: &Exchange) -> Option<String> {
     if let Some((_, rest)) = exchange.path.split_once("/service/")
         && let Some(service) = rest.strip_suffix("/restart")
@@ -110,42 +118,66 @@ fn workload(exchange: &Exchange) -> Option<String> {
         })
 }
 
-/// The namespace of each environment that was ever asked for; it stays known when the environment is gone.
+/// The namespace of each environment that was ever asked for, the one that was last about something last; it stays known when the
+/// environment is gone.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Namespaces(HashMap<(String, String), String>);
+pub(crate) struct Namespaces(Vec<Place>);
+
+#[derive(Debug, Clone)]
+struct Place {
+    project: String,
+    env: String,
+    namespace: String,
+}
 
 impl Namespaces {
-    /// Remembers what a creation asks for.
+    /// Remembers what a creation asks for, and which environment a change was about.
     pub(crate) fn learn(&mut self, exchange: &Exchange) {
-        if exchange.method != "POST" {
+        let Some(focus) = Focus::of(exchange) else {
             return;
-        }
-        if let (Some(focus), Some(namespace)) = (Focus::of(exchange), exchange.body("namespace")) {
+        };
+        if exchange.method == "POST"
+            && let Some(namespace) = exchange.body("namespace")
+        {
             self.insert(&focus.project, &focus.env, namespace);
+        } else if exchange.is_mutation()
+            && let Some(at) = self.find(&focus.project, &focus.env)
+        {
+            let place = self.0.remove(at);
+            if deletes_environment(exchange) {
+                self.0.insert(0, place);
+            } else {
+                self.0.push(place);
+            }
         }
     }
 
     pub(crate) fn insert(&mut self, project: &str, env: &str, namespace: &str) {
-        self.0
-            .insert((project.to_owned(), env.to_owned()), namespace.to_owned());
+        if let Some(at) = self.find(project, env) {
+            self.0.remove(at);
+        }
+        self.0.push(Place {
+            project: project.to_owned(),
+            env: env.to_owned(),
+            namespace: namespace.to_owned(),
+        });
     }
 
     pub(crate) fn of(&self, project: &str, env: &str) -> Option<&str> {
-        self.0
-            .get(&(project.to_owned(), env.to_owned()))
-            .map(String::as_str)
+        let at = self.find(project, env)?;
+        Some(&self.0[at].namespace)
     }
 
-    /// An environment of this namespace.
+    /// The environment of this namespace that was about something last.
     pub(crate) fn environment_in(&self, namespace: &str) -> Option<(&str, &str)> {
-        let mut found: Vec<_> = self
-            .0
-            .iter()
-            .filter(|(_, it)| it.as_str() == namespace)
-            .map(|((project, env), _)| (project.as_str(), env.as_str()))
-            .collect();
-        found.sort_unstable();
-        found.first().copied()
+        let mut places = self.0.iter().rev();
+        let place = places.find(|place| place.namespace == namespace)?;
+        Some((&place.project, &place.env))
+    }
+
+    fn find(&self, project: &str, env: &str) -> Option<usize> {
+        let mut places = self.0.iter();
+        places.position(|place| place.project == project && place.env == env)
     }
 }
 
@@ -250,5 +282,20 @@ mod tests {
         ));
         assert_eq!(namespaces.of("p", "dev"), Some("ns"));
         assert_eq!(namespaces.environment_in("ns"), Some(("p", "dev")));
+    }
+
+    #[test]
+    fn of_two_environments_in_a_namespace_the_one_that_is_still_used_counts() {
+        let mut namespaces = Namespaces::default();
+        for env in ["zz", "aa"] {
+            namespaces.learn(&request(
+                "POST",
+                "/openapi/environments",
+                &json!({"env_key": env, "namespace": "ns"}),
+            ));
+        }
+        assert_eq!(namespaces.environment_in("ns"), Some(("p", "aa")));
+        namespaces.learn(&request("DELETE", "/openapi/environments/aa", &Value::Null));
+        assert_eq!(namespaces.environment_in("ns"), Some(("p", "zz")));
     }
 }

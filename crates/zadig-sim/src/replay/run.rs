@@ -13,7 +13,7 @@ use super::accepted::Accepted;
 use super::actions::{self, Action, Entry};
 use super::caller::Caller;
 use super::compare::{self, Answer};
-use super::focus::{Focus, Namespaces};
+use super::focus::{Focus, Namespaces, deletes_environment};
 use super::group::{permutations, simultaneous};
 use super::model::{self, Exchange, Record, Timeline};
 use super::observe::observe;
@@ -516,9 +516,7 @@ impl<'a> Replay<'a> {
         let created = Focus::of(exchange)
             .filter(|_| is_creation)
             .map(|focus| focus.env);
-        let is_environment = exchange.path.trim_matches('/').split('/').count() == 3
-            && exchange.path.starts_with("/openapi/environments/");
-        (created, exchange.method == "DELETE" && is_environment)
+        (created, deletes_environment(exchange))
     }
 }
 
