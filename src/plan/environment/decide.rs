@@ -219,12 +219,14 @@ fn images(service: &Service) -> BTreeMap<String, String> {
 }
 
 fn present(desired: &Environment, observed: &Observed, present: &Present) -> Plan<Action> {
-    let declared_cluster = match &desired.cluster {
-        None => None,
-        some => match resolve_cluster(some.as_ref(), &observed.catalog) {
-            Ok(id) => Some(id),
-            Err(blocked) => return Plan::Blocked(vec![blocked]),
-        },
+    let declared_cluster = desired
+        .cluster
+        .as_ref()
+        .map(|wanted| resolve_cluster(Some(wanted), &observed.catalog))
+        .transpose();
+    let (declared_cluster, unknown_cluster) = match declared_cluster {
+        Ok(id) => (id, None),
+        Err(blocked) => (None, Some(blocked)),
     };
     let elsewhere = present.namespace != desired.namespace
         || declared_cluster
@@ -249,7 +251,12 @@ fn present(desired: &Environment, observed: &Observed, present: &Present) -> Pla
                 ),
             );
         }
-        _ => return unowned(desired, observed, present, elsewhere),
+        _ => {
+            return match unknown_cluster {
+                Some(blocked) => Plan::Blocked(vec![blocked]),
+                None => unowned(desired, observed, present, elsewhere),
+            };
+        }
     };
     if elsewhere {
         return Plan::blocked(
@@ -285,7 +292,12 @@ fn present(desired: &Environment, observed: &Observed, present: &Present) -> Pla
         ),
         EnvStatus::Updating | EnvStatus::Other(_) => busy(Reason::Updating, observed, present),
         EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable => match &present.detail {
-            Some(detail) => diff(desired, observed, present, detail).plan(),
+            Some(detail) => {
+                let mut differences = diff(desired, observed, present, detail);
+                // A cluster that was renamed is still the one on record.
+                differences.blocked.extend(unknown_cluster);
+                differences.plan()
+            }
             None => Plan::wait(
                 Reason::Updating,
                 "the environment changed while it was looked at",

@@ -152,6 +152,25 @@ fn an_owned_environment_in_another_place_than_declared_is_left_alone() {
 }
 
 #[test]
+fn a_cluster_that_was_renamed_is_told_and_does_not_hold_up_the_repairs() {
+    let api = service().image("api", "api:1");
+    let desired = environment()
+        .cluster_named("before")
+        .service("api", api.clone());
+    let drifted = observed()
+        .present()
+        .owned()
+        .running("api", &api)
+        .runs_image("api", "api:0");
+    assert_snapshot!(planned(&desired, &drifted), @r#"
+    image api Deployment/api/api Some("api:0") -> api:1
+    blocked ClusterNotFound spec.cluster: Zadig knows no such cluster; it knows: local (c-local)
+    "#);
+    let foreign = observed().present();
+    assert_snapshot!(planned(&desired.creation(Creation::Adopt), &foreign), @"blocked ClusterNotFound spec.cluster: Zadig knows no such cluster; it knows: local (c-local)");
+}
+
+#[test]
 fn a_backup_that_kept_only_the_annotation_owns_its_environment() {
     let api = service().variable("LOG", "debug").restart_token("1");
     let observed = observed()
