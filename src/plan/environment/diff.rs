@@ -352,16 +352,10 @@ fn images(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService
             .filter(|workload| workload.images.contains_key(container))
             .collect();
         if holders.is_empty() {
-            if !seen.images.contains_key(container) && is_complete(seen) {
-                let known: BTreeSet<String> = live
-                    .iter()
-                    .flat_map(|workload| workload.images.keys().cloned())
-                    .chain(seen.images.keys().cloned())
-                    .collect();
-                diff.blocked
-                    .push(unknown_container(name, container, &known));
-            }
             // A workload that the cluster has lost is live drift, told by `health`.
+            if is_complete(seen) {
+                hidden_container(diff, name, container, &image.image, seen, live);
+            }
             continue;
         }
         let (holders, others): (Vec<_>, Vec<_>) = holders
@@ -371,7 +365,11 @@ fn images(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService
             if workload.images.get(container) != Some(&image.image) {
                 diff.block(
                     Reason::InvalidSpec,
-                    no_image_route(name, container, &workload.kind, &workload.name),
+                    no_image_route(
+                        name,
+                        container,
+                        &format!("{}/{}", workload.kind, workload.name),
+                    ),
                 );
             }
         }
@@ -401,14 +399,45 @@ fn images(diff: &mut Diff, name: &str, service: &Service, seen: &ObservedService
     }
 }
 
+/// A declared container that no workload has which the live look shows: a mistake, or a container of a Job.
+fn hidden_container(
+    diff: &mut Diff,
+    service: &str,
+    container: &str,
+    wanted: &str,
+    seen: &ObservedService,
+    live: &[LiveWorkload],
+) {
+    match seen.images.get(container) {
+        Some(recorded) if recorded == wanted => {}
+        Some(_) => diff.block(
+            Reason::InvalidSpec,
+            no_image_route(
+                service,
+                container,
+                "a workload that Zadig does not show, such as a Job",
+            ),
+        ),
+        None => {
+            let known: BTreeSet<String> = live
+                .iter()
+                .flat_map(|workload| workload.images.keys().cloned())
+                .chain(seen.images.keys().cloned())
+                .collect();
+            diff.blocked
+                .push(unknown_container(service, container, &known));
+        }
+    }
+}
+
 /// Whether Zadig can set images of workloads of this kind (#40-#42).
 fn has_image_route(kind: &str) -> bool {
     matches!(kind, "Deployment" | "StatefulSet" | "CronJob")
 }
 
-fn no_image_route(service: &str, container: &str, kind: &str, workload: &str) -> String {
+fn no_image_route(service: &str, container: &str, workload: &str) -> String {
     format!(
-        "spec.services[{service}].containers[{container}]: it runs in {kind}/{workload}, and Zadig has no call that sets an image there; set it in the template of the service, and leave it out here"
+        "spec.services[{service}].containers[{container}]: it runs in {workload}, and Zadig has no call that sets an image there; set it in the template of the service, and leave it out here"
     )
 }
 

@@ -1,4 +1,5 @@
-//! The traps of Z§14 whose guard is the planner: each test is named after its trap and fails without the guard.
+//! The traps of Z§14 whose guard is the planner: each test is named after its trap and fails without the guard. Whoever adds
+//! one takes the guard out once and sees it fail.
 //!
 //! The others are guarded where the calls are made or the answers are read, and tested there.
 

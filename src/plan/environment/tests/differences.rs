@@ -603,3 +603,16 @@ fn an_image_that_no_call_can_set_is_told() {
     assert_snapshot!(planned(&desired, &observed), @"in sync");
     assert_snapshot!(planned(&desired, &observed.runs_image("api", "api:0")), @"blocked InvalidSpec spec.services[api].containers[api]: it runs in CloneSet/api, and Zadig has no call that sets an image there; set it in the template of the service, and leave it out here");
 }
+
+#[test]
+fn an_image_of_a_job_is_taken_at_creation_and_told_when_it_differs_later() {
+    let api = service().image("migrate", "migrate:1");
+    let desired = environment().service("api", api);
+    let recorded = |image: &str| {
+        owned().running("api", &service()).seen_with("api", |seen| {
+            seen.images.insert("migrate".to_owned(), image.to_owned());
+        })
+    };
+    assert_snapshot!(planned(&desired, &recorded("migrate:1")), @"in sync");
+    assert_snapshot!(planned(&desired, &recorded("migrate:0")), @"blocked InvalidSpec spec.services[api].containers[migrate]: it runs in a workload that Zadig does not show, such as a Job, and Zadig has no call that sets an image there; set it in the template of the service, and leave it out here");
+}
