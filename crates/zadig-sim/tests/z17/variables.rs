@@ -377,6 +377,27 @@ async fn z17_07_variables_are_stored_as_sent_so_a_short_one_loses_its_bindings()
 }
 
 #[tokio::test]
+async fn z17_07_a_binding_created_without_its_global_variable_breaks_every_update_of_the_service() {
+    let zadig = Zadig::start().await;
+    let variables = json!([{"key": "cpuLimit", "value": "70m", "use_global_variable": true}]);
+    let fields = json!({"services": [
+        {"service_name": "web", "variable_kvs": variables}, {"service_name": "plain"}
+    ]});
+    zadig
+        .create_with(crate::support::creation_with("dev", &[], &fields))
+        .await;
+    assert_eq!(zadig.status("dev").await, "success");
+    let web = zadig
+        .put_services("dev", json!([{"service_name": "web"}]))
+        .await;
+    assert_eq!(web.bare(), crate::support::empty(500));
+    let plain = zadig
+        .put_services("dev", json!([{"service_name": "plain"}]))
+        .await;
+    assert_eq!(plain.whole(), success());
+}
+
+#[tokio::test]
 async fn z17_07_a_bound_variable_cannot_be_deleted() {
     let zadig = bound().await;
     let answer = zadig
