@@ -51,12 +51,17 @@ pub(crate) enum Event {
     },
     /// Begin to delete a namespace.
     Terminate { cluster: String, namespace: String },
-    /// A namespace has lost its pods, or everything and is gone.
+    /// A namespace that goes has lost its pods.
+    Drained {
+        cluster: String,
+        namespace: String,
+        uid: String,
+    },
+    /// A namespace is gone.
     Gone {
         cluster: String,
         namespace: String,
         uid: String,
-        emptied: bool,
     },
     /// A deleted object is gone.
     Erase {
@@ -80,7 +85,7 @@ impl Event {
     pub(super) fn is_zadigs(&self) -> bool {
         !matches!(
             self,
-            Self::Gone { .. } | Self::Erase { .. } | Self::Settle { .. }
+            Self::Drained { .. } | Self::Gone { .. } | Self::Erase { .. } | Self::Settle { .. }
         )
     }
 }
@@ -124,12 +129,16 @@ impl World {
                 self.finish_delete(&env, life, with_resources);
             }
             Event::Terminate { cluster, namespace } => self.terminate(cluster, namespace),
+            Event::Drained {
+                cluster,
+                namespace,
+                uid,
+            } => self.lose_pods(&cluster, &namespace, &uid),
             Event::Gone {
                 cluster,
                 namespace,
                 uid,
-                emptied,
-            } => self.lose_namespace(&cluster, &namespace, &uid, emptied),
+            } => self.lose_namespace(&cluster, &namespace, &uid),
             Event::Erase {
                 cluster,
                 namespace,

@@ -181,47 +181,40 @@ impl World {
             return;
         };
         let after = self.pace().namespace_terminating;
-        let at = |cluster, namespace, uid, emptied| Event::Gone {
+        let drained = Event::Drained {
+            cluster: cluster.clone(),
+            namespace: namespace.clone(),
+            uid: uid.clone(),
+        };
+        self.plan_always(after / 2, drained);
+        let gone = Event::Gone {
             cluster,
             namespace,
             uid,
-            emptied,
         };
-        self.plan_always(
-            after / 2,
-            at(cluster.clone(), namespace.clone(), uid.clone(), false),
-        );
-        self.plan_always(after, at(cluster, namespace, uid, true));
+        self.plan_always(after, gone);
     }
 
-    /// A namespace has lost its pods, or is gone when nothing is left in it.
-    pub(super) fn lose_namespace(
-        &mut self,
-        cluster: &str,
-        namespace: &str,
-        uid: &str,
-        emptied: bool,
-    ) {
-        let Some(kube) = self.clusters.get_mut(cluster) else {
-            return;
-        };
-        let Some(found) = kube
-            .namespaces
-            .get_mut(namespace)
-            .filter(|found| found.uid == uid)
-        else {
-            return;
-        };
-        if emptied {
-            kube.namespaces.remove(namespace);
-            return;
-        }
-        for object in found
-            .objects
-            .values_mut()
-            .flat_map(|kind| kind.values_mut())
-        {
+    /// A namespace that goes has lost its pods.
+    pub(super) fn lose_pods(&mut self, cluster: &str, namespace: &str, uid: &str) {
+        let kube = self.clusters.get_mut(cluster);
+        let found = kube.and_then(|kube| kube.namespaces.get_mut(namespace));
+        let found = found.filter(|found| found.uid == uid);
+        let kinds = found.into_iter().flat_map(|it| it.objects.values_mut());
+        for object in kinds.flat_map(|kind| kind.values_mut()) {
             object.pods.clear();
+        }
+    }
+
+    /// A namespace is gone, unless another one has its name by now.
+    pub(super) fn lose_namespace(&mut self, cluster: &str, namespace: &str, uid: &str) {
+        if let Some(kube) = self.clusters.get_mut(cluster)
+            && kube
+                .namespaces
+                .get(namespace)
+                .is_some_and(|found| found.uid == uid)
+        {
+            kube.namespaces.remove(namespace);
         }
     }
 }
