@@ -234,6 +234,13 @@ mod tests {
             ("ZadigEnvironment.status.applied", vec!["name"]),
             ("ZadigEnvironment.status.conditions", vec!["type"]),
             ("ZadigEnvironment.status.services", vec!["name"]),
+            ("ZadigServiceBinding.spec.service.containers", vec!["name"]),
+            ("ZadigServiceBinding.spec.service.variables", vec!["key"]),
+            (
+                "ZadigServiceBinding.spec.service.workloads",
+                vec!["kind", "name"],
+            ),
+            ("ZadigServiceBinding.status.conditions", vec!["type"]),
         ];
         let expected: Vec<(String, Vec<String>)> = expected
             .into_iter()

@@ -130,6 +130,8 @@ pub enum Reason {
     RegistryNotFound,
     /// The project has no such service.
     ServiceNotFound,
+    /// The service is in the environment already and is not ours.
+    ServiceExists,
     /// The service has no such container.
     ContainerNotFound,
     /// The service has no such workload.
@@ -202,6 +204,7 @@ impl Reason {
             Self::ClusterNotFound => "ClusterNotFound",
             Self::RegistryNotFound => "RegistryNotFound",
             Self::ServiceNotFound => "ServiceNotFound",
+            Self::ServiceExists => "ServiceExists",
             Self::ContainerNotFound => "ContainerNotFound",
             Self::WorkloadNotFound => "WorkloadNotFound",
             Self::VariableInvalid => "VariableInvalid",

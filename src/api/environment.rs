@@ -9,6 +9,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::connection::NamespaceGrant;
 use super::schema;
 
 pub use service::{
@@ -148,7 +149,11 @@ pub struct ZadigEnvironmentSpec {
     /// object added. All: every one. None: none. Default: Owned.
     #[serde(default)]
     pub prune: Prune,
-    /// While true, nothing is written to Zadig for this object, and deleting it calls nothing. Default: false.
+    /// Which namespaces may own a service of this environment by a ZadigServiceBinding. Absent: this object's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bindings: Option<NamespaceGrant>,
+    /// While true, nothing is written to Zadig for this object and what is bound to it, and deleting it calls nothing. Default:
+    /// false.
     #[serde(default)]
     pub suspend: bool,
 }

@@ -9,6 +9,7 @@ pub mod connection;
 pub mod env_config;
 pub mod environment;
 mod schema;
+pub mod service_binding;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -39,6 +40,7 @@ pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
         connection::ZadigConnection::crd(),
         env_config::ZadigEnvConfig::crd(),
         environment::ZadigEnvironment::crd(),
+        service_binding::ZadigServiceBinding::crd(),
     ]
 }
 

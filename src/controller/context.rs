@@ -18,9 +18,10 @@ use crate::api::condition::Reason;
 use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
+use crate::api::service_binding::ZadigServiceBinding;
 use crate::error::{Error, bounded};
 use crate::leader::Tenure;
-use crate::plan::access::{Use, Verdict, judge};
+use crate::plan::access::{Use, Verdict, admits, judge};
 
 /// Longest note of an event, in bytes; Kubernetes takes 1 KiB.
 const NOTE: usize = 1000;
@@ -34,12 +35,16 @@ pub(super) struct Context {
     pub(super) digests: DigestKey,
     pub(super) reporter: Reporter,
     pub(super) configs: Store<ZadigEnvConfig>,
+    pub(super) bindings: Store<ZadigServiceBinding>,
     pub(super) locals: Locals<Local>,
+    pub(super) binding_locals: Locals<Local>,
     pub(super) config_locals: Locals<super::env_config::Local>,
     /// Asks for a reconcile of an environment.
     pub(super) wake_environment: UnboundedSender<ObjectRef<ZadigEnvironment>>,
     /// Asks for a reconcile of an object inside an environment.
     pub(super) wake_config: UnboundedSender<ObjectRef<ZadigEnvConfig>>,
+    /// Asks for a reconcile of a bound service.
+    pub(super) wake_binding: UnboundedSender<ObjectRef<ZadigServiceBinding>>,
     /// Asks for a reconcile of a connection.
     pub(super) connection_wakes: UnboundedSender<ObjectRef<ZadigConnection>>,
     /// When each environment's Ready reason was last told in an event, by uid.
@@ -95,13 +100,7 @@ impl Context {
                 .any(|grant| grant.namespaces.selector.is_some())
         });
         let from_labels: BTreeMap<String, String> = if by_labels {
-            let namespaces: Api<Namespace> = Api::all(self.client.clone());
-            namespaces
-                .get_metadata_opt(from)
-                .await
-                .map_err(Error::kubernetes("read the labels of a namespace"))?
-                .and_then(|namespace| namespace.metadata.labels)
-                .unwrap_or_default()
+            self.labels(from).await?
         } else {
             BTreeMap::new()
         };
@@ -118,6 +117,17 @@ impl Context {
             target: &target,
         };
         Ok(judge(home, grants, &wanted))
+    }
+
+    async fn labels(&self, namespace: &str) -> Result<BTreeMap<String, String>, Error> {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let found = namespaces
+            .get_metadata_opt(namespace)
+            .await
+            .map_err(Error::kubernetes("read the labels of a namespace"))?;
+        Ok(found
+            .and_then(|namespace| namespace.metadata.labels)
+            .unwrap_or_default())
     }
 
     /// Every environment that refers to a connection.
@@ -139,18 +149,69 @@ impl Context {
         }
     }
 
+    /// The environment that a binding refers to.
+    pub(super) fn home_of(binding: &ZadigServiceBinding) -> ObjectRef<ZadigEnvironment> {
+        let reference = &binding.spec.environment_ref;
+        let namespace = reference.namespace.clone().or_else(|| binding.namespace());
+        ObjectRef::new(&reference.name).within(&namespace.unwrap_or_default())
+    }
+
+    /// The bindings of an environment's services that are not being deleted, admitted or not.
+    pub(super) fn bindings_of(
+        &self,
+        environment: &ZadigEnvironment,
+    ) -> Vec<Arc<ZadigServiceBinding>> {
+        let home = ObjectRef::from_obj(environment);
+        self.bindings
+            .state()
+            .into_iter()
+            .filter(|it| it.metadata.deletion_timestamp.is_none() && Self::home_of(it) == home)
+            .collect()
+    }
+
+    /// Whether an environment admits a binding of one of its services.
+    ///
+    /// # Errors
+    /// When it selects namespaces by labels and those cannot be read.
+    pub(super) async fn may_bind(
+        &self,
+        binding: &ZadigServiceBinding,
+        environment: &ZadigEnvironment,
+    ) -> Result<bool, Error> {
+        let grant = environment.spec.bindings.clone().unwrap_or_default();
+        let home = environment.namespace().unwrap_or_default();
+        let from = binding.namespace().unwrap_or_default();
+        let labels = if grant.selector.is_some() {
+            self.labels(&from).await?
+        } else {
+            BTreeMap::new()
+        };
+        Ok(admits(&grant, &home, &from, &labels))
+    }
+
     /// Whether the connection of an environment is suspended.
     pub(super) fn is_suspended(&self, environment: &ZadigEnvironment) -> bool {
         self.connection(&Self::connection_key(environment))
             .is_some_and(|connection| connection.spec.suspend)
     }
 
-    /// Asks for a reconcile of every object inside an environment.
+    /// Asks for a reconcile of everything that is declared apart from an environment and belongs to it.
     pub(super) fn wake_inside(&self, environment: &ZadigEnvironment) {
         let (namespace, name) = (environment.namespace(), environment.name_any());
         for config in self.configs.state() {
             if config.namespace() == namespace && config.spec.environment_ref.name == name {
                 let _ = self.wake_config.send(ObjectRef::from_obj(&*config));
+            }
+        }
+        self.wake_bindings(environment);
+    }
+
+    /// Asks for a reconcile of every bound service of an environment.
+    pub(super) fn wake_bindings(&self, environment: &ZadigEnvironment) {
+        let home = ObjectRef::from_obj(environment);
+        for binding in self.bindings.state() {
+            if Self::home_of(&binding) == home {
+                let _ = self.wake_binding.send(ObjectRef::from_obj(&*binding));
             }
         }
     }

@@ -9,7 +9,7 @@ use kube::{Api, Client};
 use super::digest::DigestKey;
 use crate::api::KeyRef;
 use crate::api::condition::Reason;
-use crate::api::environment::{ValueFrom, ZadigEnvironmentSpec};
+use crate::api::environment::{Service as DeclaredService, ValueFrom, ZadigEnvironmentSpec};
 use crate::error::Error;
 use crate::plan::environment::{Environment, Image, Replicas, Service, Variable};
 use crate::plan::secret::SecretText;
@@ -31,17 +31,29 @@ pub(super) fn sources(spec: &ZadigEnvironmentSpec) -> BTreeSet<(SourceKind, Stri
         .global_variables
         .iter()
         .map(|variable| &variable.value_from);
-    let services = spec.services.iter().flat_map(|service| {
+    of_values(globals)
+        .chain(service_sources(&spec.services))
+        .collect()
+}
+
+/// The Secrets and ConfigMaps that services refer to, by kind and name.
+pub(super) fn service_sources(
+    services: &[DeclaredService],
+) -> impl Iterator<Item = (SourceKind, String)> {
+    of_values(services.iter().flat_map(|service| {
         service
             .variables
             .iter()
             .map(|variable| &variable.value_from)
-    });
-    globals
-        .chain(services)
+    }))
+}
+
+fn of_values<'a>(
+    values: impl Iterator<Item = &'a Option<ValueFrom>>,
+) -> impl Iterator<Item = (SourceKind, String)> {
+    values
         .flatten()
         .filter_map(|from| source(from).map(|(kind, key)| (kind, key.name.clone())))
-        .collect()
 }
 
 fn source(from: &ValueFrom) -> Option<(SourceKind, &KeyRef)> {
@@ -136,6 +148,7 @@ pub(super) fn environment<A>(
         creation,
         deletion: _,
         prune,
+        bindings: _,
         suspend: _,
     } = spec;
     let mut missing = Vec::new();
@@ -154,6 +167,29 @@ pub(super) fn environment<A>(
             Err(blocked) => missing.push(blocked),
         }
     }
+    let declared = declare(services, sources, key, &mut missing);
+    if let Some(plan) = first_of(missing) {
+        return Err(plan);
+    }
+    Ok(Environment {
+        cluster: cluster.clone(),
+        namespace: target_namespace(namespace.as_ref(), project_key, env_key),
+        registry: registry.clone(),
+        global_variables: globals,
+        configs: config_refs.iter().map(|it| it.name.clone()).collect(),
+        services: declared,
+        creation: *creation,
+        prune: *prune,
+    })
+}
+
+/// Services with their values; what is missing of those is noted.
+fn declare(
+    services: &[DeclaredService],
+    sources: &Sources,
+    key: &DigestKey,
+    missing: &mut Vec<Blocked>,
+) -> BTreeMap<String, Service> {
     let mut declared = BTreeMap::new();
     for service in services {
         let mut variables = BTreeMap::new();
@@ -212,23 +248,31 @@ pub(super) fn environment<A>(
             },
         );
     }
-    if let Some(first) = missing.into_iter().next() {
-        return Err(Plan::wait(
-            first.reason,
-            first.message,
-            std::time::Duration::from_mins(5),
-        ));
-    }
-    Ok(Environment {
-        cluster: cluster.clone(),
-        namespace: target_namespace(namespace.as_ref(), project_key, env_key),
-        registry: registry.clone(),
-        global_variables: globals,
-        configs: config_refs.iter().map(|it| it.name.clone()).collect(),
-        services: declared,
-        creation: *creation,
-        prune: *prune,
-    })
+    declared
+}
+
+/// One service as declared, or what has to come first.
+///
+/// # Errors
+/// As [`environment`].
+pub(super) fn service<A>(
+    service: &DeclaredService,
+    sources: &Sources,
+    key: &DigestKey,
+) -> Result<BTreeMap<String, Service>, Plan<A>> {
+    let mut missing = Vec::new();
+    let declared = declare(std::slice::from_ref(service), sources, key, &mut missing);
+    first_of(missing).map_or(Ok(declared), Err)
+}
+
+/// The plan for values that are not there yet.
+fn first_of<A>(missing: Vec<Blocked>) -> Option<Plan<A>> {
+    let first = missing.into_iter().next()?;
+    Some(Plan::wait(
+        first.reason,
+        first.message,
+        std::time::Duration::from_mins(5),
+    ))
 }
 
 /// The namespace an environment lives in: as declared, or as Zadig's own pages would name it.

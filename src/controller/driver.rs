@@ -24,11 +24,14 @@ use crate::api::environment::Ownership;
 use crate::api::{DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
 use crate::error::{Error, Retry};
 use crate::plan::claim::Claim;
+use crate::plan::{Blocked, Plan};
 
 /// How long an outage of Zadig is told on the connection alone before its objects say so too.
 const OUTAGE_GRACE: Duration = Duration::from_mins(5);
 /// Delay after a failure that only a person, or time, can mend. A 403 can be transient (Z§1.2).
 const SLOW_RETRY: Duration = Duration::from_mins(2);
+/// How often a blocked object is looked at without a reason.
+pub(super) const BLOCKED_RETRY: Duration = Duration::from_mins(2);
 /// Longest delay after failures in a row.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
@@ -171,6 +174,32 @@ impl Rest {
         let wait = self.look_at.saturating_duration_since(Instant::now());
         (!wait.is_zero()).then_some(wait)
     }
+}
+
+/// What is told of a plan that sends nothing, and when to look again; `None` for one that has nothing to tell.
+pub(super) fn outcome_of<A>(plan: Plan<A>) -> Option<(Outcome, Duration)> {
+    match plan {
+        Plan::Wait(wait) => {
+            let outcome = match wait.reason {
+                Reason::Sleeping | Reason::ConnectionSuspended => {
+                    Outcome::Resting(wait.reason, wait.message)
+                }
+                _ => Outcome::Working(wait.reason, wait.message),
+            };
+            Some((outcome, wait.after))
+        }
+        Plan::Blocked(blocked) => Some((stalled(blocked), BLOCKED_RETRY)),
+        Plan::InSync | Plan::Act(_) => None,
+    }
+}
+
+/// What only a person can mend, all of it in one message.
+pub(super) fn stalled(blocked: Vec<Blocked>) -> Outcome {
+    let reason = blocked
+        .first()
+        .map_or(Reason::InvalidSpec, |first| first.reason);
+    let messages: Vec<String> = blocked.into_iter().map(|blocked| blocked.message).collect();
+    Outcome::Stalled(reason, messages.join("; "))
 }
 
 /// Counts a reconcile and its time.

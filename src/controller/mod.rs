@@ -7,10 +7,12 @@ mod digest;
 mod driver;
 mod env_config;
 mod environment;
+mod home;
 mod link;
 mod metrics;
 mod outcome;
 mod rendered;
+mod service_binding;
 mod zadig;
 
 use std::collections::{BTreeSet, HashMap};
@@ -41,6 +43,7 @@ use self::zadig::{ConnectionKey, Hub, List, Zadig};
 use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
+use crate::api::service_binding::ZadigServiceBinding;
 use crate::api::{CONNECTION_FINALIZER, FINALIZER};
 use crate::leader::Tenure;
 
@@ -86,9 +89,11 @@ pub async fn run(
         .map_err(Error::DigestKey)?;
     let (environments, environments_writer) = reflector::store();
     let (configs, configs_writer) = reflector::store();
+    let (bindings, bindings_writer) = reflector::store();
     let (connections, connections_writer) = reflector::store();
     let (wake_environment, environments_woken) = mpsc::unbounded_channel();
     let (wake_config, configs_woken) = mpsc::unbounded_channel();
+    let (wake_binding, bindings_woken) = mpsc::unbounded_channel();
     let (wake_connection, connections_woken) = mpsc::unbounded_channel();
     let ctx = Arc::new(Context {
         reporter: Reporter {
@@ -98,13 +103,16 @@ pub async fn run(
         client: client.clone(),
         environments: environments.clone(),
         configs: configs.clone(),
+        bindings: bindings.clone(),
         connections: connections.clone(),
         hub: Hub::default(),
         digests,
         locals: Locals::default(),
         config_locals: Locals::default(),
+        binding_locals: Locals::default(),
         wake_environment,
         wake_config,
+        wake_binding,
         connection_wakes: wake_connection,
         told: Mutex::default(),
         changed_users: Mutex::default(),
@@ -126,6 +134,13 @@ pub async fn run(
             ObjectRef::from_obj(&object)
         })
     };
+    let binding_changes = {
+        let ctx = Arc::clone(&ctx);
+        own_changes(&client, &settings, bindings_writer).map(move |object: ZadigServiceBinding| {
+            on_binding(&ctx, &object);
+            ObjectRef::from_obj(&object)
+        })
+    };
     let connection_changes = {
         let ctx = Arc::clone(&ctx);
         own_changes(&client, &settings, connections_writer).map(move |object: ZadigConnection| {
@@ -140,6 +155,7 @@ pub async fn run(
     };
     let environment_queue = queue(environment_changes, environments_woken, &shutdown);
     let config_queue = queue(config_changes, configs_woken, &shutdown);
+    let binding_queue = queue(binding_changes, bindings_woken, &shutdown);
     let connection_queue = queue(connection_changes, connections_woken, &shutdown);
     let config = Config::default().concurrency(settings.concurrency);
 
@@ -158,6 +174,15 @@ pub async fn run(
         Arc::clone(&ctx),
         configs,
         config_queue,
+        config.clone(),
+    )
+    .for_each(|_| async {});
+    let bindings_done = applier(
+        |object, ctx| Box::pin(service_binding::reconcile(object, ctx)),
+        driver::after_error,
+        Arc::clone(&ctx),
+        bindings,
+        binding_queue,
         config.clone(),
     )
     .for_each(|_| async {});
@@ -183,7 +208,13 @@ pub async fn run(
             } => {}
         }
     };
-    tokio::join!(environments_done, configs_done, connections_done, watching);
+    tokio::join!(
+        environments_done,
+        configs_done,
+        bindings_done,
+        connections_done,
+        watching
+    );
     Ok(())
 }
 
@@ -210,6 +241,20 @@ fn on_config(ctx: &Context, object: &ZadigEnvConfig) {
             let _ = ctx.wake_config.send(ObjectRef::from_obj(&*other));
         }
     }
+}
+
+/// A binding that changed decides what its environment may prune, and may end another's conflict.
+fn on_binding(ctx: &Context, object: &ZadigServiceBinding) {
+    let home = Context::home_of(object);
+    for other in ctx.bindings.state() {
+        let same = Context::home_of(&other) == home
+            && other.spec.service.name == object.spec.service.name
+            && other.uid() != object.uid();
+        if same {
+            let _ = ctx.wake_binding.send(ObjectRef::from_obj(&*other));
+        }
+    }
+    let _ = ctx.wake_environment.send(home);
 }
 
 /// A changed environment may end another's conflict, the need for its connection, and what is inside it waits for it.
@@ -379,6 +424,13 @@ where
                 let _ = ctx.wake_config.send(ObjectRef::from_obj(&*config));
             }
         }
+        for binding in ctx.bindings.state() {
+            if binding.namespace() == namespace
+                && service_binding::sources(&binding.spec).any(|source| source == wanted)
+            {
+                let _ = ctx.wake_binding.send(ObjectRef::from_obj(&*binding));
+            }
+        }
         for connection in ctx.connections.state() {
             if connection.namespace() == namespace
                 && connection::sources(&connection).contains(&wanted)
@@ -424,7 +476,12 @@ async fn watch_lists(ctx: &Arc<Context>) {
             let configs: BTreeSet<String> = configs.iter().filter_map(|it| it.uid()).collect();
             ctx.locals.keep(&uids);
             ctx.config_locals.keep(&configs);
-            zadig::lock(&ctx.told).retain(|uid, _| uids.contains(uid) || configs.contains(uid));
+            let bindings = ctx.bindings.state();
+            let bindings: BTreeSet<String> = bindings.iter().filter_map(|it| it.uid()).collect();
+            ctx.binding_locals.keep(&bindings);
+            zadig::lock(&ctx.told).retain(|uid, _| {
+                uids.contains(uid) || configs.contains(uid) || bindings.contains(uid)
+            });
         }
         let mut projects: HashMap<ConnectionKey, BTreeSet<String>> = HashMap::new();
         for environment in ctx.environments.state() {
@@ -487,6 +544,7 @@ async fn watch_lists(ctx: &Arc<Context>) {
                     let _ = ctx
                         .wake_environment
                         .send(ObjectRef::from_obj(&*environment));
+                    ctx.wake_bindings(&environment);
                 }
             }
         }

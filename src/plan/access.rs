@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::connection::{AccessGrant, NamespacesFrom};
+use crate::api::connection::{AccessGrant, NamespaceGrant, NamespacesFrom};
 use crate::api::environment::Scope;
 
 /// One use of a connection, to be judged.
@@ -45,16 +45,7 @@ pub fn judge(home: &str, grants: Option<&[AccessGrant]>, wanted: &Use<'_>) -> Ve
             scopes,
             target_namespaces,
         } = grant;
-        let ours = match namespaces.from {
-            NamespacesFrom::Same => wanted.from == home,
-            NamespacesFrom::All => true,
-            NamespacesFrom::Selector => namespaces.selector.as_ref().is_some_and(|selector| {
-                selector
-                    .match_labels
-                    .iter()
-                    .all(|(key, value)| wanted.from_labels.get(key) == Some(value))
-            }),
-        };
+        let ours = admits(namespaces, home, wanted.from, wanted.from_labels);
         if !ours {
             continue;
         }
@@ -76,6 +67,26 @@ pub fn judge(home: &str, grants: Option<&[AccessGrant]>, wanted: &Use<'_>) -> Ve
         };
     }
     verdict
+}
+
+/// Whether a grant that is given in namespace `home` is for the namespace `from` with these labels.
+#[must_use]
+pub fn admits(
+    grant: &NamespaceGrant,
+    home: &str,
+    from: &str,
+    from_labels: &BTreeMap<String, String>,
+) -> bool {
+    match grant.from {
+        NamespacesFrom::Same => from == home,
+        NamespacesFrom::All => true,
+        NamespacesFrom::Selector => grant.selector.as_ref().is_some_and(|selector| {
+            selector
+                .match_labels
+                .iter()
+                .all(|(key, value)| from_labels.get(key) == Some(value))
+        }),
+    }
 }
 
 /// Namespaces that no environment may live in unless a grant names them.

@@ -11,7 +11,9 @@ pub mod claim;
 pub mod duration;
 pub mod env_config;
 pub mod environment;
+pub mod home;
 pub mod secret;
+pub mod service_binding;
 
 use std::time::Duration;
 
@@ -94,6 +96,25 @@ impl<A> Plan<A> {
     /// A plan that one thing blocks.
     pub fn blocked(reason: Reason, message: impl Into<String>) -> Self {
         Self::Blocked(vec![Blocked::new(reason, message)])
+    }
+
+    /// The same, unless the connection is suspended: then what it would send is told instead.
+    #[must_use]
+    pub fn held(self, connection_suspended: bool, summary: impl Fn(&A) -> String) -> Self {
+        match self {
+            Self::Act(act) if connection_suspended => {
+                let waiting: Vec<String> = act.actions.iter().map(summary).collect();
+                Self::wait(
+                    Reason::ConnectionSuspended,
+                    format!(
+                        "the connection is suspended; waiting: {}",
+                        waiting.join("; ")
+                    ),
+                    Duration::from_mins(5),
+                )
+            }
+            other => other,
+        }
     }
 
     /// The plan for `actions` beside `blocked`; in sync when both are empty.

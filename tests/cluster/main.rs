@@ -21,6 +21,7 @@ mod kubectl;
 mod mistakes;
 mod outage;
 mod ownership;
+mod service_binding;
 mod smoke;
 #[allow(
     dead_code,

@@ -1,6 +1,6 @@
 //! The object and its driver: what they remember, and how they lose it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -220,6 +220,7 @@ impl Object {
             present.update_time,
             created,
             &BTreeSet::new(),
+            &BTreeMap::new(),
         );
     }
 

@@ -314,6 +314,8 @@ impl Zadig {
                 global_variables: template(),
             },
             licence_refused: false,
+
+            bound: BTreeMap::new(),
             memory: memory.clone(),
             stuck_after: Duration::from_secs(STUCK.unsigned_abs()),
         }

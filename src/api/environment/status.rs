@@ -219,3 +219,14 @@ pub struct Ownership {
     /// How far it has come.
     pub state: OwnershipState,
 }
+
+impl Ownership {
+    /// The same in another state.
+    #[must_use]
+    pub fn in_state(&self, state: OwnershipState) -> Self {
+        Self {
+            state,
+            ..self.clone()
+        }
+    }
+}

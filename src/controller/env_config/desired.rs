@@ -17,7 +17,6 @@ use crate::controller::desired::{SourceKind, target_namespace};
 use crate::controller::outcome::Outcome;
 use crate::error::Error;
 use crate::plan::env_config::{Config, Object};
-use crate::plan::environment::EnvKey;
 
 /// The Secrets and ConfigMaps that a spec refers to, by kind and name.
 pub(in crate::controller) fn sources(spec: &ZadigEnvConfigSpec) -> Vec<(SourceKind, String)> {
@@ -26,14 +25,6 @@ pub(in crate::controller) fn sources(spec: &ZadigEnvConfigSpec) -> Vec<(SourceKi
     map.map(|source| (SourceKind::ConfigMap, source.name.clone()))
         .chain(secret.map(|source| (SourceKind::Secret, source.name.clone())))
         .collect()
-}
-
-/// The key of an environment in Zadig.
-pub(super) fn key(environment: &ZadigEnvironment) -> EnvKey {
-    EnvKey {
-        project: environment.spec.project_key.clone(),
-        env: environment.spec.env_key.clone(),
-    }
 }
 
 /// The object as declared, or what has to come first.

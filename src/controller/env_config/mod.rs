@@ -19,8 +19,10 @@ pub(super) use self::act::kind;
 pub(super) use self::desired::{content, sources};
 use self::observe::Seen;
 use self::status::Facts;
+pub(super) use self::status::inventory;
 use super::context::Context;
 use super::driver::{self, Failures, Judgement, Managed, Rest};
+use super::home;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::zadig::Zadig;
@@ -36,8 +38,6 @@ use crate::plan::env_config::{Action, Config, Desired, Memory, Observed, plan};
 use crate::plan::environment::EnvKey;
 use crate::plan::{Licence, Plan};
 
-/// How often a blocked object is looked at without a reason.
-const BLOCKED_RETRY: Duration = Duration::from_mins(2);
 /// How long a repaired difference counts towards "does not converge".
 const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 /// Calls of one thorough look: the object itself.
@@ -236,9 +236,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         record: local.record.clone(),
         live,
         licence: zadig.licence(),
-        suspended: ctx
-            .is_suspended(&environment)
-            .then_some(Reason::ConnectionSuspended),
+        connection_suspended: ctx.is_suspended(&environment),
         memory: local.memory.clone(),
     };
     let planned = plan(&desired, &observed);
@@ -256,7 +254,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
             Step::Tell(Outcome::Ready, found, look_after)
         }
         Plan::Act(act) => {
-            let key = desired::key(&environment);
+            let key = home::key(&environment);
             match carry_out(object, ctx, local, &zadig, &key, act.actions).await? {
                 None => Step::Quiet(Duration::from_millis(10)),
                 Some(change) => {
@@ -271,23 +269,10 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
                 }
             }
         }
-        Plan::Wait(wait) => {
-            let outcome = match wait.reason {
-                Reason::Sleeping | Reason::ConnectionSuspended => {
-                    Outcome::Resting(wait.reason, wait.message)
-                }
-                _ => Outcome::Working(wait.reason, wait.message),
-            };
-            Step::Tell(outcome, found, wait.after)
-        }
-        Plan::Blocked(blocked) => {
-            let reason = blocked
-                .first()
-                .map_or(Reason::InvalidSpec, |first| first.reason);
-            let messages: Vec<String> = blocked.into_iter().map(|it| it.message).collect();
-            let outcome = Outcome::Stalled(reason, messages.join("; "));
-            Step::Tell(outcome, found, BLOCKED_RETRY)
-        }
+        told @ (Plan::Wait(_) | Plan::Blocked(_)) => match driver::outcome_of(told) {
+            Some((outcome, after)) => Step::Tell(outcome, found, after),
+            None => Step::Quiet(Duration::from_secs(1)),
+        },
     })
 }
 
@@ -313,7 +298,7 @@ async fn carry_out(
         // One change of an environment at a time, and none of one that became busy since it was looked at.
         let turn = zadig.turn(key);
         let turn = turn.lock().await;
-        if !observe::can_change(zadig, key).await? && action != Action::Delete {
+        if !home::can_change(zadig, key).await? && action != Action::Delete {
             return Ok(None);
         }
         if !ctx.may_act() {
@@ -359,7 +344,7 @@ fn load(object: &ZadigEnvConfig, local: &mut Local) {
         .map(|change| change.time.0);
 }
 
-fn from_inventory(inventory: &ConfigInventory) -> Ownership {
+pub(super) fn from_inventory(inventory: &ConfigInventory) -> Ownership {
     let ConfigInventory {
         created,
         zadig,
@@ -394,7 +379,7 @@ async fn release(object: &ZadigEnvConfig, ctx: &Context, how: &'static str) -> R
 }
 
 fn told(outcome: Outcome) -> Step {
-    Step::Tell(outcome, Told::default(), BLOCKED_RETRY)
+    Step::Tell(outcome, Told::default(), driver::BLOCKED_RETRY)
 }
 
 fn deletion_policy(object: &ZadigEnvConfig) -> Option<ConfigDeletion> {

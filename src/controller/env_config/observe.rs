@@ -2,25 +2,21 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use kube::ResourceExt;
-use tokio::time::Instant;
-use zadig_client::{EnvironmentSummary, Scope};
+use zadig_client::Scope;
 
 use super::act::kind;
-use super::desired::key;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
 use crate::controller::desired::target_namespace;
-use crate::controller::environment::owner;
-use crate::controller::zadig::{Zadig, env_status};
+use crate::controller::home::{self, Found};
+use crate::controller::zadig::Zadig;
 use crate::error::Error;
-use crate::plan::env_config::{Environment, Existence, Home, Object};
+use crate::plan::env_config::{Existence, Object};
 use crate::plan::environment::decide::resolve_cluster;
 use crate::plan::environment::{Catalog, EnvKey};
+use crate::plan::home::Home;
 
-/// How old a list may be: everybody who waits for the same environment shares it.
-const LIST_AGE: Duration = Duration::from_millis(500);
 /// How old the list of clusters may be. They change by hand, rarely.
 const CLUSTERS_AGE: Duration = Duration::from_mins(5);
 
@@ -39,33 +35,14 @@ pub(super) async fn look(
     zadig: &Zadig,
     deleting: bool,
 ) -> Result<Seen, Error> {
-    let key = key(environment);
-    let now = Instant::now();
-    let since = now.checked_sub(LIST_AGE).unwrap_or(now);
-    let list = zadig.list(&key.project, since).await?;
-    let entry = list.environments.get(&key.env);
-    let home = match (entry, owner(environment)) {
-        _ if environment.metadata.deletion_timestamp.is_some() && !deleting => Home::NotReady {
-            why: "spec.environmentRef: the ZadigEnvironment is being deleted".to_owned(),
-            carried: None,
+    let key = home::key(environment);
+    let home = match home::find(environment, &key, zadig, deleting).await? {
+        Found::Here(place) => Home::Present(place),
+        Found::Other(why) => Home::NotReady { why, carried: None },
+        Found::Missing(why) => Home::NotReady {
+            why,
+            carried: carried(object, environment, zadig).await?,
         },
-        (Some(entry), Some(record)) if is_there(entry, &record, zadig) => {
-            Home::Present(Box::new(present(environment, entry, record, zadig)))
-        }
-        (Some(_), _) => Home::NotReady {
-            why: "spec.environmentRef: the environment in Zadig is not (yet) that of the ZadigEnvironment; see there".to_owned(),
-            carried: None,
-        },
-        (None, _) => {
-            if deleting {
-                // The way out ends here only if it is really gone (design §2, rule 5).
-                zadig.require_absent(&key).await?;
-            }
-            Home::NotReady {
-                why: "spec.environmentRef: waiting for the environment to be created".to_owned(),
-                carried: carried(object, environment, zadig).await?,
-            }
-        }
     };
     let (live, used_by) = match &home {
         Home::Present(home) if deleting || home.can_change() => {
@@ -78,39 +55,6 @@ pub(super) async fn look(
         live,
         used_by,
     })
-}
-
-/// Whether the environment can be changed at this moment, by a list that is sent now.
-pub(super) async fn can_change(zadig: &Zadig, key: &EnvKey) -> Result<bool, Error> {
-    let list = zadig.list(&key.project, Instant::now()).await?;
-    let entry = list.environments.get(&key.env);
-    Ok(entry.is_some_and(|entry| env_status(&entry.status).can_change()))
-}
-
-fn is_there(entry: &EnvironmentSummary, record: &Ownership, zadig: &Zadig) -> bool {
-    record.state != OwnershipState::Pending
-        && record.zadig == zadig.identity
-        && record.cluster_id == entry.cluster_id
-        && record.namespace == entry.namespace
-}
-
-fn present(
-    environment: &ZadigEnvironment,
-    entry: &EnvironmentSummary,
-    identity: Ownership,
-    zadig: &Zadig,
-) -> Environment {
-    let status = env_status(&entry.status);
-    let known = environment.status.as_ref().and_then(|known| {
-        (known.zadig_status.as_deref() == Some(status.as_str()))
-            .then_some(known.zadig_status_since.as_ref()?.0)
-    });
-    Environment {
-        identity,
-        status,
-        since: known.unwrap_or_else(Timestamp::now),
-        stuck_after: zadig.intervals.stuck,
-    }
 }
 
 /// The identity of the environment whose creation will carry this object, if it will.

@@ -41,7 +41,8 @@ pub(super) fn status(
     }
 }
 
-fn inventory(record: &Ownership) -> Option<ConfigInventory> {
+/// The ownership as the status repeats it; nothing is owned before it was seen.
+pub(in crate::controller) fn inventory(record: &Ownership) -> Option<ConfigInventory> {
     let Ownership {
         zadig,
         project,
@@ -51,7 +52,6 @@ fn inventory(record: &Ownership) -> Option<ConfigInventory> {
         state,
     } = record.clone();
     let created = match state {
-        // Nothing is owned before it was seen.
         OwnershipState::Pending => return None,
         OwnershipState::Created => true,
         OwnershipState::Adopted => false,

@@ -1,46 +1,57 @@
 //! What this process remembers of one object between reconciles. All of it may be lost; nothing that may not is kept here alone.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::api::environment::Ownership;
-use crate::controller::driver::{Failures, Rest};
+use crate::controller::driver::{self, Failures, Rest};
+use crate::controller::outcome::Outcome;
+use crate::plan::environment::Bound;
+use crate::plan::environment::health::{self, Outlook, Trouble};
 use crate::plan::environment::memory::Memory;
 
 /// How long a repaired difference counts towards "does not converge".
 const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
+/// How old a list may be while Zadig works on an environment: all who wait share two calls a second.
+const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
+/// How often services are looked at that have been unhealthy for a while: the list does not show that they mend.
+const UNHEALTHY_LOOK: Duration = Duration::from_mins(1);
+
 /// What is remembered of one object.
 pub(in crate::controller) struct Local {
     /// The remembered part of its status. Taken from the status once; afterwards this is newer than any copy of the object
     /// that a watch may still hold.
-    pub(super) memory: Memory,
+    pub(in crate::controller) memory: Memory,
     /// Whose environment it is; like `memory`.
-    pub(super) record: Option<Ownership>,
+    pub(in crate::controller) record: Option<Ownership>,
     /// Whether `memory` and `record` were taken.
-    pub(super) loaded: bool,
+    pub(in crate::controller) loaded: bool,
     /// What was declared at the last complete look: generation, digest of the resolved values, reconcile-now annotation.
-    pub(super) declared: Option<(i64, String, Option<String>)>,
+    pub(in crate::controller) declared: Option<(i64, String, Option<String>)>,
     /// Zadig's status and `update_time` at the last complete look.
-    pub(super) seen: Option<(String, i64)>,
+    pub(in crate::controller) seen: Option<(String, i64)>,
+    /// The services that bindings claimed at the last complete look.
+    pub(in crate::controller) bound: BTreeMap<String, Bound>,
     /// Nothing is under way: the next look is due when something changes, or when the rest is over.
-    pub(super) rest: Option<Rest>,
+    pub(in crate::controller) rest: Option<Rest>,
     /// What a thorough look costs, in calls.
-    pub(super) calls_per_look: usize,
+    pub(in crate::controller) calls_per_look: usize,
     /// The last plan was blocked: what was looked up by name is looked up again.
-    pub(super) blocked: bool,
+    pub(in crate::controller) blocked: bool,
     /// Failed attempts in a row.
-    pub(super) failures: Failures,
+    pub(in crate::controller) failures: Failures,
     /// When the environment was first missed in a list.
-    pub(super) absent_since: Option<Instant>,
+    pub(in crate::controller) absent_since: Option<Instant>,
     /// Lists must be younger than this: the moment of our last write.
-    pub(super) wrote: Option<Instant>,
+    pub(in crate::controller) wrote: Option<Instant>,
     /// The moment of our last write, for people.
-    pub(super) wrote_at: Option<Timestamp>,
+    pub(in crate::controller) wrote_at: Option<Timestamp>,
     /// Since when a service is unhealthy without a write of ours.
-    pub(super) unhealthy_since: Option<Timestamp>,
+    pub(in crate::controller) unhealthy_since: Option<Timestamp>,
     /// Zadig's word, and since when.
     word: Option<(String, Timestamp)>,
     repaired: Option<Instant>,
@@ -48,13 +59,14 @@ pub(in crate::controller) struct Local {
 
 impl Local {
     /// Nothing is known.
-    pub(super) fn new() -> Self {
+    pub(in crate::controller) fn new() -> Self {
         Self {
             memory: Memory::default(),
             record: None,
             loaded: false,
             declared: None,
             seen: None,
+            bound: BTreeMap::new(),
             rest: None,
             calls_per_look: 3,
             blocked: false,
@@ -69,12 +81,12 @@ impl Local {
     }
 
     /// Takes over the word and its time from a status, once.
-    pub(super) fn load_word(&mut self, word: &str, since: Timestamp) {
+    pub(in crate::controller) fn load_word(&mut self, word: &str, since: Timestamp) {
         self.word.get_or_insert_with(|| (word.to_owned(), since));
     }
 
     /// Since when Zadig says `word`, as far as was seen.
-    pub(super) fn status_since(&mut self, word: &str, now: Timestamp) -> Timestamp {
+    pub(in crate::controller) fn status_since(&mut self, word: &str, now: Timestamp) -> Timestamp {
         match &self.word {
             Some((known, since)) if known == word => *since,
             _ => {
@@ -85,7 +97,7 @@ impl Local {
     }
 
     /// Notes a write.
-    pub(super) fn wrote(&mut self, now: Timestamp) {
+    pub(in crate::controller) fn wrote(&mut self, now: Timestamp) {
         self.wrote = Some(Instant::now());
         self.wrote_at = Some(now);
         self.repaired = Some(Instant::now());
@@ -93,8 +105,25 @@ impl Local {
         self.rest = None;
     }
 
+    /// How young the list of the project has to be.
+    pub(in crate::controller) fn list_since(&self, interval: Duration, deleting: bool) -> Instant {
+        let now = Instant::now();
+        let age = if self.rest.is_some() && !deleting {
+            // The watcher of lists keeps it younger than this.
+            interval * 2
+        } else {
+            LIST_AGE_WHILE_BUSY
+        };
+        let since = now.checked_sub(age).unwrap_or(now);
+        // A list that was sent before our own write does not show it; one that follows the first sign of absence has to be new.
+        [self.wrote, self.absent_since]
+            .into_iter()
+            .flatten()
+            .fold(since, Instant::max)
+    }
+
     /// Forgets repairs that are long ago, and all of them when a person spoke.
-    pub(super) fn forget_repairs(&mut self, person_spoke: bool) {
+    pub(in crate::controller) fn forget_repairs(&mut self, person_spoke: bool) {
         let old = self
             .repaired
             .is_some_and(|at| at.elapsed() >= REPAIRS_FORGOTTEN_AFTER);
@@ -102,4 +131,61 @@ impl Local {
             self.memory.repairs.clear();
         }
     }
+
+    /// When the next thorough look is due, where one is due in every interval.
+    pub(in crate::controller) fn look_after(&self, interval: Duration) -> Duration {
+        if self.rest.as_ref().is_some_and(Rest::is_granted) {
+            driver::jittered(interval)
+        } else {
+            // A thousand that settle together, as after a restart, are not to be due together ever after.
+            interval.mul_f64(0.1 + 0.9 * fastrand::f64())
+        }
+    }
+
+    /// What is told of the services once nothing is left to send; the next look at healthy ones is due after `look_after`.
+    pub(in crate::controller) fn diagnose(
+        &mut self,
+        trouble: Option<(Trouble, String)>,
+        was_ready: bool,
+        look_after: Duration,
+        now: Timestamp,
+    ) -> Diagnosis {
+        self.rest = Some(Rest::new(look_after));
+        let Some((trouble, message)) = trouble else {
+            self.unhealthy_since = None;
+            return Diagnosis::Healthy;
+        };
+        let age =
+            |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
+        let since_change = self.wrote_at.map_or(Duration::MAX, age);
+        let seen_for = age(*self.unhealthy_since.get_or_insert(now));
+        match health::judge(Some(trouble), since_change, seen_for, was_ready) {
+            Outlook::Ready => Diagnosis::Healthy,
+            Outlook::Progressing => {
+                self.rest = None;
+                let after =
+                    (since_change / 4).clamp(Duration::from_secs(1), Duration::from_secs(20));
+                Diagnosis::Tell(Outcome::Progressing(message), after)
+            }
+            Outlook::Believed => {
+                self.rest = None;
+                Diagnosis::Quiet(Duration::from_secs(5))
+            }
+            Outlook::Unhealthy => {
+                let look_after = driver::jittered(UNHEALTHY_LOOK);
+                self.rest = Some(Rest::new(look_after));
+                Diagnosis::Tell(Outcome::Unhealthy(trouble.reason(), message), look_after)
+            }
+        }
+    }
+}
+
+/// What is told of services that nothing is left to be sent for.
+pub(in crate::controller) enum Diagnosis {
+    /// They are healthy.
+    Healthy,
+    /// Nothing is told yet.
+    Quiet(Duration),
+    /// This is told; the next look is due after this time.
+    Tell(Outcome, Duration),
 }

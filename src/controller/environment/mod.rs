@@ -16,9 +16,9 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-pub(super) use self::act::masked;
-pub(in crate::controller) use self::local::Local;
-use self::observe::Looker;
+pub(super) use self::act::{masked, send};
+pub(super) use self::local::{Diagnosis, Local};
+pub(super) use self::observe::{Looker, View};
 use self::status::Facts;
 use super::context::Context;
 use super::desired;
@@ -37,19 +37,12 @@ use crate::error::Error;
 use crate::plan::access::Verdict;
 use crate::plan::claim::rival;
 use crate::plan::env_config::Config;
-use crate::plan::environment::health::{self, Health, Outlook, health};
+use crate::plan::environment::health::{Health, health};
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
-    Action, Desired, Detail, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
+    Action, Bound, Desired, Detail, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
 };
 use crate::plan::{Blocked, Licence, Plan};
-
-/// How old a list may be while Zadig works on an environment: all who wait share two calls a second.
-const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
-/// How often a blocked object is looked at without a reason.
-const BLOCKED_RETRY: Duration = Duration::from_mins(2);
-/// How often an environment is looked at whose services have been unhealthy for a while: the list does not show that they mend.
-const UNHEALTHY_LOOK: Duration = Duration::from_mins(1);
 
 impl Managed for ZadigEnvironment {
     type Status = ZadigEnvironmentStatus;
@@ -221,7 +214,7 @@ async fn attempt(
             return Ok(Step::Tell {
                 outcome,
                 told: Told::default(),
-                after: BLOCKED_RETRY,
+                after: driver::BLOCKED_RETRY,
             });
         }
     };
@@ -258,8 +251,16 @@ async fn attempt(
     }
     local.forget_repairs(person_spoke);
 
+    let bound = bound(object, ctx).await?;
+    if local.bound != bound {
+        // Which services may be pruned has changed.
+        local.rest = None;
+    }
     let list = zadig
-        .list(&key.project, list_since(local, &zadig, deleting))
+        .list(
+            &key.project,
+            local.list_since(zadig.intervals.list, deleting),
+        )
         .await?;
     let entry = list.environments.get(&key.env);
     let seen = entry.map(|entry| (entry.status.to_string(), entry.update_time));
@@ -277,6 +278,7 @@ async fn attempt(
         zadig: &zadig,
         key: &key,
         digests: &ctx.digests,
+        always_live: false,
     };
     let neighbours = entry
         .map(|entry| observe::neighbours(&list.environments, entry))
@@ -285,6 +287,7 @@ async fn attempt(
     if let (Desired::Present(environment), Existence::Absent { .. }) = (&desired, &view.existence) {
         view.catalog.configs = carried(object, environment, ctx).await?;
     }
+    take_back(object, ctx, &mut local.memory);
     let mut memory = local.memory.clone();
     memory.was_ready_lately = was_ready_lately(object, now);
     let observed = Observed {
@@ -299,6 +302,7 @@ async fn attempt(
         catalog: view.catalog,
         licence_refused: zadig.licence() == Licence::Refused,
         memory,
+        bound: bound.clone(),
         stuck_after: zadig.intervals.stuck,
     };
     let mut planned = plan(&desired, &observed);
@@ -327,6 +331,7 @@ async fn attempt(
     local.blocked = matches!(&planned, Plan::Blocked(_));
     local.declared = Some(declared);
     local.seen = seen;
+    local.bound.clone_from(&bound);
     let environment = match &desired {
         Desired::Present(environment) => Some(environment),
         Desired::Absent { .. } => None,
@@ -372,6 +377,7 @@ async fn attempt(
             &zadig,
             environment,
             present,
+            &bound,
             blocked,
             told,
             ctx,
@@ -518,23 +524,6 @@ fn declared(
     )
 }
 
-/// How young the list has to be.
-fn list_since(local: &Local, zadig: &Zadig, deleting: bool) -> Instant {
-    let now = Instant::now();
-    let age = if local.rest.is_some() && !deleting {
-        // The watcher of lists keeps it younger than this.
-        zadig.intervals.list * 2
-    } else {
-        LIST_AGE_WHILE_BUSY
-    };
-    let since = now.checked_sub(age).unwrap_or(now);
-    // A list that was sent before our own write does not show it; one that follows the first sign of absence has to be new.
-    [local.wrote, local.absent_since]
-        .into_iter()
-        .flatten()
-        .fold(since, Instant::max)
-}
-
 /// The objects that the creation of the environment carries, as far as they are there and claimed.
 async fn carried(
     object: &ZadigEnvironment,
@@ -565,6 +554,44 @@ async fn carried(
         found.insert(name.clone(), ready);
     }
     Ok(found)
+}
+
+/// The services that bindings claim, and how far their claims have come.
+async fn bound(object: &ZadigEnvironment, ctx: &Context) -> Result<BTreeMap<String, Bound>, Error> {
+    let mut bound = BTreeMap::new();
+    for binding in ctx.bindings_of(object) {
+        let service = &binding.spec.service.name;
+        let inline = object.spec.services.iter().any(|it| &it.name == service);
+        if inline || !ctx.may_bind(&binding, object).await? {
+            continue;
+        }
+        let claim = match driver::claimed(&*binding).map(|record| record.state) {
+            Some(OwnershipState::Created) => Bound::Added,
+            Some(OwnershipState::Adopted) => Bound::Adopted,
+            Some(OwnershipState::Pending) | None => Bound::Claimed,
+        };
+        bound.insert(service.clone(), claim);
+    }
+    Ok(bound)
+}
+
+/// Takes over what bindings remember of services that the environment declares itself by now: moving a service costs no restart.
+fn take_back(object: &ZadigEnvironment, ctx: &Context, memory: &mut Memory) {
+    for binding in ctx.bindings_of(object) {
+        let service = &binding.spec.service.name;
+        let inline = object.spec.services.iter().any(|it| &it.name == service);
+        let Some(applied) = binding.status.as_ref().and_then(|it| it.applied.clone()) else {
+            continue;
+        };
+        if !inline || !memory.known || memory.applied.contains_key(service) {
+            continue;
+        }
+        memory.applied.insert(service.clone(), applied);
+        if driver::claimed(&*binding).is_some_and(|record| record.state == OwnershipState::Created)
+        {
+            memory.services.insert(service.clone());
+        }
+    }
 }
 
 /// An older object that claims the same environment and may do so.
@@ -748,7 +775,7 @@ async fn carry_out(
 }
 
 /// The action's word in events and metrics; a closed set.
-fn action_word(action: &Action) -> &'static str {
+pub(super) fn action_word(action: &Action) -> &'static str {
     match action {
         Action::RecordOwnership(_) => "OwnershipRecorded",
         Action::CreateEnvironment(_) => "EnvironmentCreated",
@@ -806,6 +833,7 @@ fn settle(
     zadig: &Zadig,
     environment: &Environment,
     present: &Present,
+    bound: &BTreeMap<String, Bound>,
     blocked: Vec<Blocked>,
     mut told: Told,
     ctx: &Context,
@@ -825,6 +853,7 @@ fn settle(
         present.update_time,
         created,
         &BTreeSet::new(),
+        bound,
     );
     let Health {
         services,
@@ -834,56 +863,27 @@ fn settle(
     told.services = Some((services, ready, environment.services.len()));
     if !blocked.is_empty() {
         // What was looked up by name may appear without anything in the environment moving.
-        let look_after = driver::jittered(BLOCKED_RETRY);
+        let look_after = driver::jittered(driver::BLOCKED_RETRY);
         local.rest = Some(Rest::new(look_after));
-        return told_blocked(blocked, told, look_after);
-    }
-    let interval = deep_interval(zadig, ctx, object, local);
-    let was_due = local.rest.as_ref().is_some_and(Rest::is_granted);
-    let look_after = if was_due {
-        driver::jittered(interval)
-    } else {
-        // A thousand that settle together, as after a restart, are not to be due together ever after.
-        interval.mul_f64(0.1 + 0.9 * fastrand::f64())
-    };
-    local.rest = Some(Rest::new(look_after));
-    let Some((trouble, message)) = trouble else {
-        local.unhealthy_since = None;
         return Step::Tell {
-            outcome: Outcome::Ready,
+            outcome: driver::stalled(blocked),
             told,
             after: look_after,
         };
-    };
-    let age = |since: Timestamp| Duration::try_from(now.duration_since(since)).unwrap_or_default();
-    let since_change = local.wrote_at.map_or(Duration::MAX, age);
-    let seen_for = age(*local.unhealthy_since.get_or_insert(now));
-    let (outcome, after) = match health::judge(
-        Some(trouble),
-        since_change,
-        seen_for,
-        driver::is_ready(object),
-    ) {
-        Outlook::Ready => (Outcome::Ready, look_after),
-        Outlook::Progressing => {
-            local.rest = None;
-            let after = (since_change / 4).clamp(Duration::from_secs(1), Duration::from_secs(20));
-            (Outcome::Progressing(message), after)
-        }
-        Outlook::Believed => {
-            local.rest = None;
-            return Step::Quiet(Duration::from_secs(5));
-        }
-        Outlook::Unhealthy => {
-            let look_after = driver::jittered(UNHEALTHY_LOOK);
-            local.rest = Some(Rest::new(look_after));
-            (Outcome::Unhealthy(trouble.reason(), message), look_after)
-        }
-    };
-    Step::Tell {
-        outcome,
-        told,
-        after,
+    }
+    let look_after = local.look_after(deep_interval(zadig, ctx, object, local));
+    match local.diagnose(trouble, driver::is_ready(object), look_after, now) {
+        Diagnosis::Healthy => Step::Tell {
+            outcome: Outcome::Ready,
+            told,
+            after: look_after,
+        },
+        Diagnosis::Quiet(after) => Step::Quiet(after),
+        Diagnosis::Tell(outcome, after) => Step::Tell {
+            outcome,
+            told,
+            after,
+        },
     }
 }
 
@@ -903,35 +903,13 @@ fn deep_interval(
 
 /// A plan that is told as it is.
 fn told_plan(plan: Plan<Action>, told: Told) -> Step {
-    match plan {
-        Plan::Wait(wait) => {
-            let outcome = match wait.reason {
-                Reason::Sleeping | Reason::ConnectionSuspended => {
-                    Outcome::Resting(wait.reason, wait.message)
-                }
-                _ => Outcome::Working(wait.reason, wait.message),
-            };
-            Step::Tell {
-                outcome,
-                told,
-                after: wait.after,
-            }
-        }
-        Plan::Blocked(blocked) => told_blocked(blocked, told, BLOCKED_RETRY),
-        Plan::InSync | Plan::Act(_) => Step::Quiet(Duration::from_secs(1)),
-    }
-}
-
-/// What only a person can mend, all of it in one message.
-fn told_blocked(blocked: Vec<Blocked>, told: Told, after: Duration) -> Step {
-    let reason = blocked
-        .first()
-        .map_or(Reason::InvalidSpec, |first| first.reason);
-    let messages: Vec<String> = blocked.into_iter().map(|blocked| blocked.message).collect();
-    Step::Tell {
-        outcome: Outcome::Stalled(reason, messages.join("; ")),
-        told,
-        after,
+    match driver::outcome_of(plan) {
+        Some((outcome, after)) => Step::Tell {
+            outcome,
+            told,
+            after,
+        },
+        None => Step::Quiet(Duration::from_secs(1)),
     }
 }
 

@@ -29,21 +29,32 @@ const TEMPLATE_AGE: Duration = Duration::from_secs(10);
 const CONFIRM_AFTER: Duration = Duration::from_secs(2);
 
 /// What one look found.
-pub(super) struct View {
-    pub(super) existence: Existence,
-    pub(super) catalog: Catalog,
+pub(in crate::controller) struct View {
+    pub(in crate::controller) existence: Existence,
+    pub(in crate::controller) catalog: Catalog,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self {
+            existence: Existence::Absent { confirmed: false },
+            catalog: Catalog::default(),
+        }
+    }
 }
 
 /// Who looks, and for whom.
-pub(super) struct Looker<'a> {
-    pub(super) zadig: &'a Zadig,
-    pub(super) key: &'a EnvKey,
-    pub(super) digests: &'a DigestKey,
+pub(in crate::controller) struct Looker<'a> {
+    pub(in crate::controller) zadig: &'a Zadig,
+    pub(in crate::controller) key: &'a EnvKey,
+    pub(in crate::controller) digests: &'a DigestKey,
+    /// Services are looked at live also where nothing is declared that only that look shows.
+    pub(in crate::controller) always_live: bool,
 }
 
 impl Looker<'_> {
     /// Looks at the environment: existence always, everything that is declared when it can be changed.
-    pub(super) async fn look(
+    pub(in crate::controller) async fn look(
         &self,
         desired: &Desired,
         entry: Option<&EnvironmentSummary>,
@@ -255,7 +266,11 @@ impl Looker<'_> {
         let known = memory.applied.get(&name);
         let rolling = memory.before.contains_key(&name)
             || known.is_some_and(|known| !known.rollouts.is_empty());
-        if unhealthy || rolling || !declared.containers.is_empty() || !declared.workloads.is_empty()
+        if self.always_live
+            || unhealthy
+            || rolling
+            || !declared.containers.is_empty()
+            || !declared.workloads.is_empty()
         {
             service.live = Some(self.live(&name).await?);
             calls += 1;
@@ -396,7 +411,7 @@ fn can_change(status: &EnvStatus) -> bool {
 }
 
 /// Other environments of the project in the same cluster and namespace.
-pub(super) fn neighbours(
+pub(in crate::controller) fn neighbours(
     list: &BTreeMap<String, EnvironmentSummary>,
     entry: &EnvironmentSummary,
 ) -> Vec<String> {
@@ -413,7 +428,7 @@ pub(super) fn neighbours(
 }
 
 /// Where the environment lives in Zadig's pages.
-pub(super) fn page(zadig: &Arc<Zadig>, key: &EnvKey) -> String {
+pub(in crate::controller) fn page(zadig: &Arc<Zadig>, key: &EnvKey) -> String {
     let base = zadig
         .client
         .base_url()

@@ -14,7 +14,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::environment::decide::elapsed;
 use super::environment::{EnvStatus, join};
+use super::home::{Home, Place, busy, same_place};
 use super::{Licence, Plan};
 use crate::api::condition::Reason;
 use crate::api::env_config::{ConfigDeletion, ConfigType};
@@ -102,49 +104,10 @@ pub struct Observed {
     pub live: Existence,
     /// What is known of the licence.
     pub licence: Licence,
-    /// The connection or the environment is suspended: nothing is written.
-    pub suspended: Option<Reason>,
+    /// The connection is suspended: nothing behind it is written.
+    pub connection_suspended: bool,
     /// What was remembered.
     pub memory: Memory,
-}
-
-/// The environment that an object belongs to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Home {
-    /// Its environment does not exist, or is not that of its ZadigEnvironment.
-    NotReady {
-        /// The same for a person.
-        why: String,
-        /// The environment will be created, and the call will carry this object (`spec.configRefs`).
-        carried: Option<Ownership>,
-    },
-    /// It is there.
-    Present(Box<Environment>),
-}
-
-/// An environment that is there and owned by its ZadigEnvironment.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Environment {
-    /// Which: what a record of the object has to agree with.
-    pub identity: Ownership,
-    /// Zadig's word for it.
-    pub status: EnvStatus,
-    /// Since when it has that status, as far as was seen.
-    pub since: Timestamp,
-    /// How long Zadig's own work is believed.
-    pub stuck_after: Duration,
-}
-
-impl Environment {
-    /// Whether the objects inside may be changed now.
-    #[must_use]
-    pub fn can_change(&self) -> bool {
-        self.status.can_change()
-    }
-
-    fn is_stuck(&self, now: Timestamp) -> bool {
-        elapsed(Some(self.since), now) >= self.stuck_after
-    }
 }
 
 /// Whether the object exists. Doubt is an error of the observation.
@@ -242,17 +205,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
         Desired::Absent { policy } => absent(*policy, observed),
         Desired::Present(config) => present(config, observed),
     };
-    match (&observed.suspended, planned) {
-        (Some(reason), Plan::Act(act)) => {
-            let summaries: Vec<String> = act.actions.iter().map(Action::summary).collect();
-            Plan::wait(
-                *reason,
-                format!("suspended; waiting: {}", summaries.join("; ")),
-                LATER,
-            )
-        }
-        (_, planned) => planned,
-    }
+    planned.held(observed.connection_suspended, Action::summary)
 }
 
 /// The way out. It ends when the environment does: nothing is left of the object then.
@@ -270,10 +223,10 @@ fn absent(policy: Option<ConfigDeletion>, observed: &Observed) -> Plan<Action> {
     }
     match (&home.status, &observed.live) {
         // Zadig takes the call in any state, so only a belief that has ended does not hold it up.
-        (status, _) if is_busy(status) && !home.is_stuck(observed.now) => busy(status),
+        (status, _) if status.is_busy() && !home.is_stuck(observed.now) => busy(status),
         (_, Existence::Absent) => Plan::InSync,
         // The answer comes before the object is gone (Z§4.14).
-        _ if elapsed(observed.memory.delete_sent, observed.now) < BETWEEN_WRITES => {
+        _ if since(observed.memory.delete_sent, observed.now) < BETWEEN_WRITES => {
             Plan::wait(Reason::Deleting, "the object is being deleted", SOON)
         }
         (_, Existence::Present(_)) => Plan::of(vec![Action::Delete], Vec::new()),
@@ -302,7 +255,7 @@ fn present(config: &Config, observed: &Observed) -> Plan<Action> {
             LATER,
         );
     }
-    if is_busy(&home.status) {
+    if home.status.is_busy() {
         return busy(&home.status);
     }
     let record = observed
@@ -332,7 +285,7 @@ fn not_ready(why: &str, carried: Option<&Ownership>, observed: &Observed) -> Pla
 
 fn missing(
     config: &Config,
-    home: &Environment,
+    home: &Place,
     record: Option<&Ownership>,
     observed: &Observed,
 ) -> Plan<Action> {
@@ -367,10 +320,7 @@ fn missing(
         by_update,
     };
     // What was adopted and is created anew is ours from here on.
-    let pending = Ownership {
-        state: OwnershipState::Pending,
-        ..home.identity.clone()
-    };
+    let pending = home.identity.in_state(OwnershipState::Pending);
     let known =
         record.is_some_and(|record| record.state == OwnershipState::Created || record == &pending);
     let claim = (!known).then_some(Action::RecordOwnership(pending));
@@ -379,7 +329,7 @@ fn missing(
 
 fn there(
     config: &Config,
-    home: &Environment,
+    home: &Place,
     record: Option<&Ownership>,
     live: &Object,
     observed: &Observed,
@@ -432,63 +382,22 @@ fn held_back(fields: &[String], observed: &Observed) -> Option<Plan<Action>> {
             ),
         ));
     }
-    let since = elapsed(memory.wrote_at, observed.now);
-    (since < BETWEEN_WRITES).then(|| {
+    let age = since(memory.wrote_at, observed.now);
+    (age < BETWEEN_WRITES).then(|| {
         Plan::wait(
             Reason::Applying,
             "written a moment ago; looking again before it is written anew",
-            BETWEEN_WRITES.saturating_sub(since),
+            BETWEEN_WRITES.saturating_sub(age),
         )
     })
 }
 
 fn record_as(identity: &Ownership, state: OwnershipState) -> Plan<Action> {
-    let record = Ownership {
-        state,
-        ..identity.clone()
-    };
+    let record = identity.in_state(state);
     Plan::of(vec![Action::RecordOwnership(record)], Vec::new())
 }
 
-/// Whether a record is about this environment, wherever its Zadig is reached by now.
-fn same_place(record: &Ownership, identity: &Ownership) -> bool {
-    let Ownership {
-        zadig: _,
-        project,
-        env,
-        cluster_id,
-        namespace,
-        state: _,
-    } = record;
-    (project, env, cluster_id, namespace)
-        == (
-            &identity.project,
-            &identity.env,
-            &identity.cluster_id,
-            &identity.namespace,
-        )
-}
-
-fn is_busy(status: &EnvStatus) -> bool {
-    !status.can_change() && *status != EnvStatus::Sleeping
-}
-
-fn busy(status: &EnvStatus) -> Plan<Action> {
-    let reason = match status {
-        EnvStatus::Creating => Reason::Creating,
-        EnvStatus::Deleting => Reason::Deleting,
-        _ => Reason::Updating,
-    };
-    Plan::wait(
-        reason,
-        format!("Zadig reports the environment as {}", status.as_str()),
-        SOON,
-    )
-}
-
 /// Time since a moment; for ever when there was none.
-fn elapsed(from: Option<Timestamp>, to: Timestamp) -> Duration {
-    from.map_or(Duration::MAX, |from| {
-        super::environment::decide::elapsed(from, to)
-    })
+fn since(from: Option<Timestamp>, to: Timestamp) -> Duration {
+    from.map_or(Duration::MAX, |from| elapsed(from, to))
 }

@@ -6,13 +6,11 @@ use insta::assert_snapshot;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{
-    Action, Config, Desired, Environment, Existence, Home, Memory, Object, Observed, REPAIRS, plan,
-};
-use crate::api::condition::Reason;
+use super::{Action, Config, Desired, Existence, Memory, Object, Observed, REPAIRS, plan};
 use crate::api::env_config::{ConfigDeletion, ConfigType};
 use crate::api::environment::{Creation, Ownership, OwnershipState};
 use crate::plan::environment::EnvStatus;
+use crate::plan::home::{Home, Place};
 use crate::plan::{Licence, Plan};
 
 const NOW: i64 = 1_790_000_000;
@@ -49,7 +47,7 @@ fn config(kind: ConfigType) -> Config {
 fn observed() -> Observed {
     Observed {
         now: ago(0),
-        environment: Home::Present(Box::new(Environment {
+        environment: Home::Present(Box::new(Place {
             identity: ownership(OwnershipState::Created),
             status: EnvStatus::Success,
             since: ago(3600),
@@ -59,7 +57,7 @@ fn observed() -> Observed {
         record: None,
         live: Existence::Absent,
         licence: Licence::Professional,
-        suspended: None,
+        connection_suspended: false,
         memory: Memory::default(),
     }
 }
@@ -260,8 +258,8 @@ fn the_younger_of_two_owners_writes_nothing() {
 #[test]
 fn nothing_is_written_while_suspended() {
     let mut observed = observed();
-    observed.suspended = Some(Reason::ConnectionSuspended);
-    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"wait ConnectionSuspended suspended; waiting: record the object as pending; create ConfigMap app");
+    observed.connection_suspended = true;
+    assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @"wait ConnectionSuspended the connection is suspended; waiting: record the object as pending; create ConfigMap app");
 }
 
 #[test]

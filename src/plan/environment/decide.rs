@@ -37,24 +37,11 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
     if observed.moved == Moved::DifferentZadig {
         return Plan::blocked(Reason::DifferentZadig, different_zadig(observed));
     }
-    let mut planned = match &observed.existence {
+    let planned = match &observed.existence {
         Existence::Absent { confirmed } => absent(environment, observed, *confirmed),
         Existence::Present(present) => self::present(environment, observed, present),
     };
-    if observed.connection_suspended
-        && let Plan::Act(act) = &planned
-    {
-        let summaries: Vec<String> = act.actions.iter().map(Action::summary).collect();
-        planned = Plan::wait(
-            Reason::ConnectionSuspended,
-            format!(
-                "the connection is suspended; waiting: {}",
-                summaries.join("; ")
-            ),
-            Duration::from_mins(5),
-        );
-    }
-    planned
+    planned.held(observed.connection_suspended, Action::summary)
 }
 
 /// The message of an object whose connection leads elsewhere.

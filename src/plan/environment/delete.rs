@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::decide::{busy, different_zadig, elapsed};
-use super::{Action, EnvStatus, Existence, Moved, Observed, Present};
+use super::{Action, Bound, EnvStatus, Existence, Moved, Observed, Present};
 use crate::api::condition::Reason;
 use crate::api::environment::{Deletion, OwnershipState};
 use crate::plan::Plan;
@@ -113,7 +113,7 @@ fn delete(
         let services: BTreeSet<String> = detail
             .services
             .keys()
-            .filter(|name| ours.contains(*name))
+            .filter(|name| ours.contains(*name) || observed.bound.get(*name) == Some(&Bound::Added))
             .cloned()
             .collect();
         if !services.is_empty() {

@@ -17,7 +17,7 @@ use crate::plan::{Blocked, Plan};
 
 /// A comparison in the making.
 #[derive(Default)]
-pub(super) struct Diff {
+pub(in crate::plan) struct Diff {
     pub(super) actions: Vec<Action>,
     pub(super) blocked: Vec<Blocked>,
     /// Asked for a moment ago: the live look may be behind.
@@ -26,7 +26,7 @@ pub(super) struct Diff {
 
 impl Diff {
     /// The plan that repairs the differences.
-    pub(super) fn plan(self) -> Plan<Action> {
+    pub(in crate::plan) fn plan(self) -> Plan<Action> {
         let Self {
             actions,
             blocked,
@@ -66,7 +66,7 @@ impl Diff {
 }
 
 /// Compares everything that is declared and can be read.
-pub(super) fn diff(
+pub(in crate::plan) fn diff(
     desired: &Environment,
     observed: &Observed,
     present: &Present,
@@ -148,10 +148,9 @@ fn removals(
     detail: &Detail,
     observed: &Observed,
 ) -> BTreeSet<String> {
-    let undeclared = detail
-        .services
-        .keys()
-        .filter(|name| !desired.services.contains_key(*name));
+    let undeclared = detail.services.keys().filter(|name| {
+        !desired.services.contains_key(*name) && !observed.bound.contains_key(*name)
+    });
     let mut services: BTreeSet<String> = match desired.prune {
         Prune::None => BTreeSet::new(),
         Prune::All => undeclared.cloned().collect(),

@@ -25,17 +25,17 @@ use crate::plan::secret::SecretText;
 use crate::plan::{Blocked, Plan};
 
 /// When everything is observed.
-pub(super) const NOW: i64 = 1_790_000_000;
+pub(in crate::plan) const NOW: i64 = 1_790_000_000;
 /// Zadig's `update_time` of an environment that was left alone.
-pub(super) const UPDATED: i64 = NOW - 600;
+pub(in crate::plan) const UPDATED: i64 = NOW - 600;
 
 /// The moment some seconds before the observation.
-pub(super) fn ago(seconds: i64) -> Timestamp {
+pub(in crate::plan) fn ago(seconds: i64) -> Timestamp {
     Timestamp::from_second(NOW - seconds).unwrap()
 }
 
 /// An environment as declared, still without services.
-pub(super) fn environment() -> Environment {
+pub(in crate::plan) fn environment() -> Environment {
     Environment {
         cluster: None,
         namespace: "shop-env-dev".to_owned(),
@@ -49,33 +49,33 @@ pub(super) fn environment() -> Environment {
 }
 
 impl Environment {
-    pub(super) fn service(mut self, name: &str, service: Service) -> Self {
+    pub(in crate::plan) fn service(mut self, name: &str, service: Service) -> Self {
         self.services.insert(name.to_owned(), service);
         self
     }
 
-    pub(super) fn global(mut self, key: &str, value: &str) -> Self {
+    pub(in crate::plan) fn global(mut self, key: &str, value: &str) -> Self {
         self.global_variables
             .insert(key.to_owned(), SecretText::new(value));
         self
     }
 
-    pub(super) fn creation(mut self, creation: Creation) -> Self {
+    pub(in crate::plan) fn creation(mut self, creation: Creation) -> Self {
         self.creation = creation;
         self
     }
 
-    pub(super) fn prune(mut self, prune: Prune) -> Self {
+    pub(in crate::plan) fn prune(mut self, prune: Prune) -> Self {
         self.prune = prune;
         self
     }
 
-    pub(super) fn namespace(mut self, namespace: &str) -> Self {
+    pub(in crate::plan) fn namespace(mut self, namespace: &str) -> Self {
         namespace.clone_into(&mut self.namespace);
         self
     }
 
-    pub(super) fn cluster_named(mut self, name: &str) -> Self {
+    pub(in crate::plan) fn cluster_named(mut self, name: &str) -> Self {
         self.cluster = Some(ClusterRef {
             name: Some(name.to_owned()),
             id: None,
@@ -83,7 +83,7 @@ impl Environment {
         self
     }
 
-    pub(super) fn cluster_id(mut self, id: &str) -> Self {
+    pub(in crate::plan) fn cluster_id(mut self, id: &str) -> Self {
         self.cluster = Some(ClusterRef {
             name: None,
             id: Some(id.to_owned()),
@@ -91,7 +91,7 @@ impl Environment {
         self
     }
 
-    pub(super) fn registry_at(mut self, address: &str) -> Self {
+    pub(in crate::plan) fn registry_at(mut self, address: &str) -> Self {
         self.registry = Some(RegistryRef {
             address: Some(address.to_owned()),
             id: None,
@@ -99,7 +99,7 @@ impl Environment {
         self
     }
 
-    pub(super) fn registry_id(mut self, id: &str) -> Self {
+    pub(in crate::plan) fn registry_id(mut self, id: &str) -> Self {
         self.registry = Some(RegistryRef {
             address: None,
             id: Some(id.to_owned()),
@@ -109,16 +109,16 @@ impl Environment {
 }
 
 /// A service as declared, with nothing but its name.
-pub(super) fn service() -> Service {
+pub(in crate::plan) fn service() -> Service {
     Service::default()
 }
 
 impl Service {
-    pub(super) fn variable(self, key: &str, value: &str) -> Self {
+    pub(in crate::plan) fn variable(self, key: &str, value: &str) -> Self {
         self.declares(key, Variable::Value(SecretText::new(value)))
     }
 
-    pub(super) fn global_variable(self, key: &str) -> Self {
+    pub(in crate::plan) fn global_variable(self, key: &str) -> Self {
         self.declares(key, Variable::Global)
     }
 
@@ -128,11 +128,11 @@ impl Service {
         self
     }
 
-    pub(super) fn image(self, container: &str, image: &str) -> Self {
+    pub(in crate::plan) fn image(self, container: &str, image: &str) -> Self {
         self.container(container, image, FieldPolicy::Enforce)
     }
 
-    pub(super) fn image_on_create(self, container: &str, image: &str) -> Self {
+    pub(in crate::plan) fn image_on_create(self, container: &str, image: &str) -> Self {
         self.container(container, image, FieldPolicy::OnCreate)
     }
 
@@ -143,11 +143,11 @@ impl Service {
         self
     }
 
-    pub(super) fn replicas(self, deployment: &str, replicas: i32) -> Self {
+    pub(in crate::plan) fn replicas(self, deployment: &str, replicas: i32) -> Self {
         self.workload(deployment, replicas, FieldPolicy::Enforce)
     }
 
-    pub(super) fn replicas_on_create(self, deployment: &str, replicas: i32) -> Self {
+    pub(in crate::plan) fn replicas_on_create(self, deployment: &str, replicas: i32) -> Self {
         self.workload(deployment, replicas, FieldPolicy::OnCreate)
     }
 
@@ -159,7 +159,7 @@ impl Service {
         self
     }
 
-    pub(super) fn restart_token(mut self, token: &str) -> Self {
+    pub(in crate::plan) fn restart_token(mut self, token: &str) -> Self {
         self.restart_token = Some(token.to_owned());
         self
     }
@@ -175,7 +175,7 @@ fn digest(variables: &BTreeMap<String, Variable>) -> String {
 }
 
 /// No environment yet, in a project whose catalogue is as the module says.
-pub(super) fn observed() -> Observed {
+pub(in crate::plan) fn observed() -> Observed {
     Observed {
         now: ago(0),
         key: EnvKey {
@@ -206,6 +206,7 @@ pub(super) fn observed() -> Observed {
             configs: BTreeMap::new(),
         },
         licence_refused: false,
+        bound: BTreeMap::new(),
         memory: Memory {
             known: true,
             ..Memory::default()
@@ -232,7 +233,7 @@ fn template_variables() -> Vec<TemplateVariable> {
 }
 
 /// A variable of a template or of the project.
-pub(super) fn of_kind(key: &str, kind: &str, options: &[&str]) -> TemplateVariable {
+pub(in crate::plan) fn of_kind(key: &str, kind: &str, options: &[&str]) -> TemplateVariable {
     TemplateVariable {
         key: key.to_owned(),
         kind: kind.to_owned(),
@@ -246,19 +247,19 @@ fn deployment(name: &str) -> (String, String) {
 
 impl Observed {
     /// Any other change.
-    pub(super) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+    pub(in crate::plan) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
         self
     }
 
     /// Absent in two lists.
-    pub(super) fn gone(mut self) -> Self {
+    pub(in crate::plan) fn gone(mut self) -> Self {
         self.existence = Existence::Absent { confirmed: true };
         self
     }
 
     /// There and idle, still without services.
-    pub(super) fn present(mut self) -> Self {
+    pub(in crate::plan) fn present(mut self) -> Self {
         self.existence = Existence::Present(Box::new(Present {
             status: EnvStatus::Success,
             since: ago(600),
@@ -275,7 +276,7 @@ impl Observed {
     }
 
     /// In this state for so many seconds; the thorough look is there only where the state admits changes.
-    pub(super) fn status(self, status: EnvStatus, seconds: i64) -> Self {
+    pub(in crate::plan) fn status(self, status: EnvStatus, seconds: i64) -> Self {
         self.present_with(|present| {
             if !matches!(
                 status,
@@ -288,7 +289,7 @@ impl Observed {
         })
     }
 
-    pub(super) fn present_with(mut self, change: impl FnOnce(&mut Present)) -> Self {
+    pub(in crate::plan) fn present_with(mut self, change: impl FnOnce(&mut Present)) -> Self {
         let Existence::Present(present) = &mut self.existence else {
             panic!("the environment is to be present first");
         };
@@ -296,12 +297,12 @@ impl Observed {
         self
     }
 
-    pub(super) fn detail_with(self, change: impl FnOnce(&mut Detail)) -> Self {
+    pub(in crate::plan) fn detail_with(self, change: impl FnOnce(&mut Detail)) -> Self {
         self.present_with(|present| change(present.detail.as_mut().unwrap()))
     }
 
     /// The service runs, as this object had declared it.
-    pub(super) fn running(self, name: &str, declared: &Service) -> Self {
+    pub(in crate::plan) fn running(self, name: &str, declared: &Service) -> Self {
         let seen = seen(name, declared);
         let entry = AppliedService {
             name: name.to_owned(),
@@ -324,12 +325,12 @@ impl Observed {
     }
 
     /// The service runs, and this object has nothing to do with it.
-    pub(super) fn foreign(self, name: &str) -> Self {
+    pub(in crate::plan) fn foreign(self, name: &str) -> Self {
         self.running_as_before(name, &service())
     }
 
     /// The service runs, and nothing new is remembered of it.
-    pub(super) fn running_as_before(self, name: &str, declared: &Service) -> Self {
+    pub(in crate::plan) fn running_as_before(self, name: &str, declared: &Service) -> Self {
         let seen = seen(name, declared);
         self.detail_with(|detail| {
             detail.services.insert(name.to_owned(), seen);
@@ -337,7 +338,11 @@ impl Observed {
     }
 
     /// A change in what was seen of one service.
-    pub(super) fn seen_with(self, name: &str, change: impl FnOnce(&mut ObservedService)) -> Self {
+    pub(in crate::plan) fn seen_with(
+        self,
+        name: &str,
+        change: impl FnOnce(&mut ObservedService),
+    ) -> Self {
         self.detail_with(|detail| change(detail.services.get_mut(name).unwrap()))
     }
 
@@ -362,7 +367,7 @@ impl Observed {
     }
 
     /// The values that the rendered text tells of a service.
-    pub(super) fn told(self, name: &str, values: &[(&str, &str)]) -> Self {
+    pub(in crate::plan) fn told(self, name: &str, values: &[(&str, &str)]) -> Self {
         self.seen_with(name, |seen| {
             seen.told = values
                 .iter()
@@ -372,7 +377,7 @@ impl Observed {
     }
 
     /// The live image of the service's container of the same name.
-    pub(super) fn runs_image(self, name: &str, image: &str) -> Self {
+    pub(in crate::plan) fn runs_image(self, name: &str, image: &str) -> Self {
         self.seen_with(name, |seen| {
             for workload in seen.live.iter_mut().flatten() {
                 workload.images.insert(name.to_owned(), image.to_owned());
@@ -381,7 +386,7 @@ impl Observed {
     }
 
     /// The live replicas of the service's workload.
-    pub(super) fn runs_replicas(self, name: &str, replicas: i32) -> Self {
+    pub(in crate::plan) fn runs_replicas(self, name: &str, replicas: i32) -> Self {
         self.seen_with(name, |seen| {
             for workload in seen.live.iter_mut().flatten() {
                 workload.replicas = Some(replicas);
@@ -390,7 +395,7 @@ impl Observed {
     }
 
     /// A stored global variable and the services bound to it.
-    pub(super) fn stored_global(self, key: &str, value: &str, related: &[&str]) -> Self {
+    pub(in crate::plan) fn stored_global(self, key: &str, value: &str, related: &[&str]) -> Self {
         let variable = GlobalVariable {
             value: Value::String(value.to_owned()),
             kind: "string".to_owned(),
@@ -409,22 +414,22 @@ impl Observed {
     }
 
     /// This object created it.
-    pub(super) fn owned(self) -> Self {
+    pub(in crate::plan) fn owned(self) -> Self {
         self.recorded(OwnershipState::Created)
     }
 
     /// This object took it over.
-    pub(super) fn adopted(self) -> Self {
+    pub(in crate::plan) fn adopted(self) -> Self {
         self.recorded(OwnershipState::Adopted)
     }
 
     /// The create call was about to be sent.
-    pub(super) fn pending(self) -> Self {
+    pub(in crate::plan) fn pending(self) -> Self {
         self.recorded(OwnershipState::Pending)
     }
 
     /// The status is gone.
-    pub(super) fn forgotten(mut self) -> Self {
+    pub(in crate::plan) fn forgotten(mut self) -> Self {
         self.memory = Memory::default();
         self
     }
@@ -442,12 +447,12 @@ fn record(state: OwnershipState) -> Ownership {
 }
 
 /// The record of an environment whose create call is about to be sent.
-pub(super) fn pending() -> Ownership {
+pub(in crate::plan) fn pending() -> Ownership {
     record(OwnershipState::Pending)
 }
 
 /// The same environment after the driver took this look into memory: nothing was sent.
-pub(super) fn looked_at(desired: &Environment, observed: &Observed) -> Observed {
+pub(in crate::plan) fn looked_at(desired: &Environment, observed: &Observed) -> Observed {
     let Existence::Present(present) = &observed.existence else {
         panic!("there is nothing to look at");
     };
@@ -462,6 +467,7 @@ pub(super) fn looked_at(desired: &Environment, observed: &Observed) -> Observed 
         present.update_time,
         created,
         &BTreeSet::new(),
+        &observed.bound.clone(),
     );
     observed
 }
@@ -534,18 +540,18 @@ fn seen(name: &str, declared: &Service) -> ObservedService {
 }
 
 /// The plan for a declared environment, as text.
-pub(super) fn planned(desired: &Environment, observed: &Observed) -> String {
+pub(in crate::plan) fn planned(desired: &Environment, observed: &Observed) -> String {
     show(&plan(&Desired::Present(desired.clone()), observed))
 }
 
 /// The plan for an object that declared `api` and is being deleted, as text.
-pub(super) fn planned_deletion(policy: Option<Deletion>, observed: &Observed) -> String {
+pub(in crate::plan) fn planned_deletion(policy: Option<Deletion>, observed: &Observed) -> String {
     let declared = BTreeSet::from(["api".to_owned()]);
     show(&plan(&Desired::Absent { policy, declared }, observed))
 }
 
 /// A plan as text: every value in it, secrets included, so that an expected text is the whole value.
-pub(super) fn show(plan: &Plan<Action>) -> String {
+pub(in crate::plan) fn show(plan: &Plan<Action>) -> String {
     let mut lines = Vec::new();
     match plan {
         Plan::InSync => lines.push("in sync".to_owned()),
@@ -566,7 +572,7 @@ fn show_blocked(blocked: &Blocked) -> String {
     format!("blocked {:?} {}", blocked.reason, blocked.message)
 }
 
-fn show_action(action: &Action) -> String {
+pub(in crate::plan) fn show_action(action: &Action) -> String {
     match action {
         Action::RecordOwnership(Ownership {
             zadig,

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::decide::elapsed;
 use super::health::LIVE_LAG;
 use super::rollout::{self, Before, Progress};
-use super::{Action, Detail, Environment, ObservedService, variables};
+use super::{Action, Bound, Detail, Environment, ObservedService, variables};
 use crate::api::environment::{
     AppliedService, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX, Rollout,
 };
@@ -162,7 +162,8 @@ impl Memory {
     ///
     /// Fills what was lost or has to be taken anew after a write, and forgets what is no longer declared. `created` tells
     /// whether this object made the environment: then the declared services that are there are taken as its own when the
-    /// memory is lost, and nothing else, so that nothing is pruned by mistake.
+    /// memory is lost, and nothing else, so that nothing is pruned by mistake. What is remembered of a service goes to the binding
+    /// that takes it over.
     pub fn seen(
         &mut self,
         desired: &Environment,
@@ -170,16 +171,20 @@ impl Memory {
         update_time: i64,
         created: bool,
         touched: &BTreeSet<String>,
+        bound: &BTreeMap<String, Bound>,
     ) {
         let lost = !self.known;
         if created && lost {
             self.services = desired.services.keys().cloned().collect();
         }
         self.known = true;
-        self.services
-            .retain(|name| detail.services.contains_key(name));
-        self.applied
-            .retain(|name, _| desired.services.contains_key(name));
+        self.services.retain(|name| {
+            detail.services.contains_key(name)
+                && matches!(bound.get(name), None | Some(Bound::Claimed))
+        });
+        self.applied.retain(|name, _| {
+            desired.services.contains_key(name) || bound.get(name) == Some(&Bound::Claimed)
+        });
         let mut all_taken = true;
         for (name, service) in &desired.services {
             let Some(observed) = detail.services.get(name) else {

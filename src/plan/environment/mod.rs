@@ -14,7 +14,7 @@ pub mod rollout;
 pub mod variables;
 
 #[cfg(test)]
-mod fixture;
+pub(in crate::plan) mod fixture;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -137,6 +137,8 @@ pub struct Observed {
     pub licence_refused: bool,
     /// What was remembered.
     pub memory: memory::Memory,
+    /// Services that a ZadigServiceBinding claims and the environment does not declare itself.
+    pub bound: BTreeMap<String, Bound>,
     /// How long Zadig's `creating`, `updating` and `deleting` is believed.
     pub stuck_after: Duration,
 }
@@ -150,6 +152,17 @@ impl Observed {
             Existence::Absent { .. } => None,
         }
     }
+}
+
+/// How far the claim of a ZadigServiceBinding on a service has come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Bound {
+    /// It is declared: the service is not pruned, and what is remembered of it is kept for the binding to take over.
+    Claimed,
+    /// The binding has added the service, or taken it over from the environment.
+    Added,
+    /// The binding has taken over a service that was there before.
+    Adopted,
 }
 
 /// An environment's key within a Zadig.
@@ -240,6 +253,12 @@ impl EnvStatus {
                 false
             }
         }
+    }
+
+    /// Whether Zadig works on the environment, as far as can be told.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.can_change() && *self != Self::Sleeping
     }
 
     /// Zadig's word as it is shown in status.

@@ -24,6 +24,7 @@ use zadig_operator::api;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
+use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_operator::controller::{self, Settings};
 use zadig_operator::leader::Tenure;
 
@@ -142,6 +143,7 @@ async fn remove_leftovers(client: &Client) -> Result<()> {
     let params = ListParams::default().labels(SCENARIO_LABEL);
     for namespace in namespaces.list(&params).await? {
         let name = namespace.name_any();
+        release_all::<ZadigServiceBinding>(client, &name).await?;
         release_all::<ZadigEnvConfig>(client, &name).await?;
         release_all::<ZadigEnvironment>(client, &name).await?;
         release_all::<ZadigConnection>(client, &name).await?;

@@ -7,6 +7,7 @@ use zadig_operator::api::condition::{Condition, ConditionStatus, ConditionType, 
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
+use zadig_operator::api::service_binding::ZadigServiceBinding;
 
 /// A point in time: writes and calls are counted from here.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +54,7 @@ macro_rules! observed {
 observed!(ZadigConnection);
 observed!(ZadigEnvConfig);
 observed!(ZadigEnvironment);
+observed!(ZadigServiceBinding);
 
 /// Ready, for the present spec.
 pub(crate) fn is_ready(object: &impl Observed) -> bool {

@@ -20,6 +20,7 @@ use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
+use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_sim::{Call, Licence, Options, Pace, Sim};
 
 use super::fixture;
@@ -175,6 +176,23 @@ impl World {
         }))
     }
 
+    /// A binding named like its service, with this item of the service and these other fields of the spec.
+    pub(crate) fn binding(
+        &self,
+        environment: &str,
+        service: &Value,
+        fields: Value,
+    ) -> ZadigServiceBinding {
+        let mut manifest = json!({
+            "apiVersion": "zadig-operator.io/v1alpha1",
+            "kind": "ZadigServiceBinding",
+            "metadata": {"name": service["name"]},
+            "spec": {"environmentRef": {"name": environment}, "service": service},
+        });
+        extend(&mut manifest["spec"], fields);
+        self.read(manifest)
+    }
+
     /// An object inside the environment `environment`, of this kind and name, from this source:
     /// `json!({"manifest": {…}})`.
     pub(crate) fn config(
@@ -190,11 +208,7 @@ impl World {
             "metadata": {"name": name},
             "spec": {"environmentRef": {"name": environment}, "type": type_, "name": name},
         });
-        let spec = manifest["spec"].as_object_mut().expect("an object");
-        let Value::Object(source) = source else {
-            panic!("a source is an object")
-        };
-        spec.extend(source);
+        extend(&mut manifest["spec"], source);
         self.read(manifest)
     }
 
@@ -531,6 +545,7 @@ impl World {
             })
             .await;
         for released in [
+            release_all::<ZadigServiceBinding>(&self.client, &self.namespace).await,
             release_all::<ZadigEnvConfig>(&self.client, &self.namespace).await,
             release_all::<ZadigEnvironment>(&self.client, &self.namespace).await,
             release_all::<ZadigConnection>(&self.client, &self.namespace).await,
@@ -543,6 +558,13 @@ impl World {
             .await;
         // Last, when nothing is left that would make it again.
         self.zadig.remove_tagged(&self.tag).await;
+    }
+}
+
+/// Adds fields to an object.
+fn extend(object: &mut Value, fields: Value) {
+    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
+        object.extend(fields);
     }
 }
 

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::super::fixture::{ago, observed, planned_deletion, service};
-use super::super::{EnvStatus, Moved, Observed};
+use super::super::{Bound, EnvStatus, Moved, Observed};
 use crate::api::environment::Deletion;
 
 /// Created by this object, with a service of its own and a foreign one.
@@ -28,6 +28,17 @@ fn what_this_object_created_is_deleted_after_its_services() {
     "#);
     assert_snapshot!(planned_deletion(Some(Deletion::Delete), &owned()), @r#"
     remove services {"api"}
+    delete, keep resources: false
+    "#);
+}
+
+#[test]
+fn services_that_a_binding_added_go_with_the_environment() {
+    let bound = owned().with(|observed| {
+        observed.bound = [("db".into(), Bound::Added), ("web".into(), Bound::Adopted)].into();
+    });
+    assert_snapshot!(planned_deletion(None, &bound), @r#"
+    remove services {"api", "db"}
     delete, keep resources: false
     "#);
 }

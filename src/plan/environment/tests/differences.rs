@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 
 use super::super::fixture::{environment, looked_at, observed, planned, service};
-use super::super::{Action, Desired, LiveWorkload, Observed, plan};
+use super::super::{Action, Bound, Desired, LiveWorkload, Observed, plan};
 use crate::api::environment::Prune;
 use crate::plan::Plan;
 
@@ -91,6 +91,36 @@ fn undeclared_services_go_by_the_prune_policy() {
     assert_snapshot!(planned_by(Prune::Owned), @r#"remove services {"ours"}"#);
     assert_snapshot!(planned_by(Prune::All), @r#"remove services {"ours", "theirs"}"#);
     assert_snapshot!(planned_by(Prune::None), @"in sync");
+}
+
+#[test]
+fn a_service_that_a_binding_claims_is_never_pruned() {
+    let observed = owned()
+        .running("ours", &service())
+        .foreign("theirs")
+        .with(|observed| {
+            observed.bound = [
+                ("ours".into(), Bound::Claimed),
+                ("theirs".into(), Bound::Added),
+            ]
+            .into();
+        });
+    assert_snapshot!(planned(&environment().prune(Prune::All), &observed), @"in sync");
+}
+
+#[test]
+fn what_is_remembered_of_a_service_is_kept_until_its_binding_took_it_over() {
+    let api = service().variable("LOG", "debug");
+    let with = |bound| {
+        let claimed = owned().running("api", &api).with(|observed| {
+            observed.bound = [("api".into(), bound)].into();
+        });
+        let memory = looked_at(&environment(), &claimed).memory;
+        (memory.services.len(), memory.applied.len())
+    };
+    assert_eq!(with(Bound::Claimed), (1, 1));
+    assert_eq!(with(Bound::Added), (0, 0));
+    assert_eq!(with(Bound::Adopted), (0, 0));
 }
 
 #[test]

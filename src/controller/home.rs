@@ -1,0 +1,104 @@
+//! Where the environment stands that an object inside it, or a service of its own owner, belongs to.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use zadig_client::EnvironmentSummary;
+
+use super::environment::owner;
+use super::zadig::{Zadig, env_status};
+use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
+use crate::error::Error;
+use crate::plan::environment::EnvKey;
+use crate::plan::home::Place;
+
+/// How old a list may be: everybody who waits for the same environment shares it.
+const LIST_AGE: Duration = Duration::from_millis(500);
+
+/// Where an environment stands.
+pub(super) enum Found {
+    /// It is there, and its ZadigEnvironment's own.
+    Here(Box<Place>),
+    /// It is not (yet) its ZadigEnvironment's own; why, for a person.
+    Other(String),
+    /// It does not exist; what is waited for, for a person.
+    Missing(String),
+}
+
+/// The key of an environment in Zadig.
+pub(super) fn key(environment: &ZadigEnvironment) -> EnvKey {
+    EnvKey {
+        project: environment.spec.project_key.clone(),
+        env: environment.spec.env_key.clone(),
+    }
+}
+
+/// Looks for an environment in the list of its project.
+///
+/// # Errors
+/// What the calls answer. With `deleting`, an empty list is checked against the detail before anything is taken for gone
+/// (design §2, rule 5).
+pub(super) async fn find(
+    environment: &ZadigEnvironment,
+    key: &EnvKey,
+    zadig: &Zadig,
+    deleting: bool,
+) -> Result<Found, Error> {
+    if environment.metadata.deletion_timestamp.is_some() && !deleting {
+        let why = "spec.environmentRef: the ZadigEnvironment is being deleted";
+        return Ok(Found::Other(why.to_owned()));
+    }
+    let now = Instant::now();
+    let since = now.checked_sub(LIST_AGE).unwrap_or(now);
+    let list = zadig.list(&key.project, since).await?;
+    Ok(match (list.environments.get(&key.env), owner(environment)) {
+        (Some(entry), Some(record)) if is_own(entry, &record, zadig) => {
+            Found::Here(Box::new(place(environment, entry, record, zadig)))
+        }
+        (Some(_), _) => Found::Other(
+            "spec.environmentRef: the environment in Zadig is not (yet) that of the ZadigEnvironment; see there".to_owned(),
+        ),
+        (None, _) => {
+            if deleting {
+                zadig.require_absent(key).await?;
+            }
+            Found::Missing(
+                "spec.environmentRef: waiting for the environment to be created".to_owned(),
+            )
+        }
+    })
+}
+
+/// Whether the environment can be changed at this moment, by a list that is sent now.
+pub(super) async fn can_change(zadig: &Zadig, key: &EnvKey) -> Result<bool, Error> {
+    let list = zadig.list(&key.project, Instant::now()).await?;
+    let entry = list.environments.get(&key.env);
+    Ok(entry.is_some_and(|entry| env_status(&entry.status).can_change()))
+}
+
+fn is_own(entry: &EnvironmentSummary, record: &Ownership, zadig: &Zadig) -> bool {
+    record.state != OwnershipState::Pending
+        && record.zadig == zadig.identity
+        && record.cluster_id == entry.cluster_id
+        && record.namespace == entry.namespace
+}
+
+fn place(
+    environment: &ZadigEnvironment,
+    entry: &EnvironmentSummary,
+    identity: Ownership,
+    zadig: &Zadig,
+) -> Place {
+    let status = env_status(&entry.status);
+    let known = environment.status.as_ref().and_then(|known| {
+        (known.zadig_status.as_deref() == Some(status.as_str()))
+            .then_some(known.zadig_status_since.as_ref()?.0)
+    });
+    Place {
+        identity,
+        status,
+        since: known.unwrap_or_else(Timestamp::now),
+        stuck_after: zadig.intervals.stuck,
+    }
+}

@@ -1,0 +1,652 @@
+//! The driver of a service that is owned apart from its environment: observe, plan, act, status.
+//!
+//! It looks and sends as the driver of environments does, for an environment with this service alone.
+
+mod status;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::api::{Patch, PatchParams};
+use kube::runtime::controller::Action as Requeue;
+use kube::runtime::events::EventType;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tokio::time::Instant;
+
+use self::status::Facts;
+use super::context::Context;
+use super::driver::{self, Failures, Judgement, Managed, Rest};
+use super::environment::{Diagnosis, Local, Looker, View, action_word, send};
+use super::home::{self, Found};
+use super::link::{Unlinked, link};
+use super::outcome::Outcome;
+use super::zadig::Zadig;
+use super::{desired, env_config};
+use crate::api::condition::{Condition, Reason};
+use crate::api::environment::{
+    AppliedService, OwnershipState, Prune, ServiceStatus, WorkloadKind, ZadigEnvironment,
+};
+use crate::api::service_binding::{
+    BindingDeletion, ZadigServiceBinding, ZadigServiceBindingSpec, ZadigServiceBindingStatus,
+};
+use crate::api::{FIELD_MANAGER, FINALIZER, RECONCILE_ANNOTATION};
+use crate::error::Error;
+use crate::plan::claim::{Claim, rival};
+use crate::plan::environment::health::health;
+use crate::plan::environment::memory::Memory;
+use crate::plan::environment::{
+    self as env, Detail, EnvKey, Environment, Existence, Moved, Present,
+};
+use crate::plan::home::Home;
+use crate::plan::service_binding::{
+    Action, Binding, Desired, Observed, only_workload, plan, scaled,
+};
+use crate::plan::{Blocked, Licence, Plan};
+
+impl Managed for ZadigServiceBinding {
+    type Status = ZadigServiceBindingStatus;
+
+    fn status(&self) -> Option<&Self::Status> {
+        self.status.as_ref()
+    }
+
+    fn conditions(status: &Self::Status) -> &[Condition] {
+        &status.conditions
+    }
+}
+
+/// How one reconcile ended.
+enum Step {
+    /// Nothing to tell; look again after this time, or when something changes.
+    Quiet(Duration),
+    /// Something to tell.
+    Tell(Outcome, Told, Duration),
+    /// The object is released.
+    Released(&'static str),
+}
+
+/// What a step found besides its outcome.
+#[derive(Default)]
+struct Told {
+    service: Option<ServiceStatus>,
+    replicas: Option<i32>,
+    selector: Option<String>,
+    change: Option<String>,
+}
+
+/// Reconciles one binding.
+pub(super) async fn reconcile(
+    object: Arc<ZadigServiceBinding>,
+    ctx: Arc<Context>,
+) -> Result<Requeue, Error> {
+    let Some(uid) = object.uid() else {
+        return Ok(Requeue::await_change());
+    };
+    let local = ctx.binding_locals.of(&uid, Local::new);
+    let mut local = local.lock().await;
+    let started = Instant::now();
+    let step = attempt(&object, &ctx, &mut local).await;
+    let now = Timestamp::now();
+    let (outcome, told, after) = match step {
+        Ok(Step::Quiet(after)) => {
+            driver::count(&*object, "quiet", started);
+            return Ok(Requeue::requeue(after));
+        }
+        Ok(Step::Released(how)) => {
+            tracing::info!(how, "released");
+            driver::count(&*object, "released", started);
+            return Ok(Requeue::await_change());
+        }
+        Ok(Step::Tell(outcome, told, after)) => {
+            local.failures = Failures::default();
+            (outcome, told, after)
+        }
+        Err(error) => {
+            local.rest = None;
+            match local.failures.judge(&error, &*object, now) {
+                Judgement::Keep(word, after) => {
+                    driver::count(&*object, word, started);
+                    return Ok(Requeue::requeue(after));
+                }
+                Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
+            }
+        }
+    };
+    let new = status::status(
+        object.status.as_ref(),
+        &outcome,
+        Facts {
+            generation: object.metadata.generation.unwrap_or_default(),
+            now,
+            record: local.record.as_ref(),
+            memory: &local.memory,
+            told,
+            handled: object.annotations().get(RECONCILE_ANNOTATION),
+        },
+    );
+    driver::write_status(&*object, &ctx, &new, &outcome).await?;
+    driver::count(&*object, outcome.word(), started);
+    // Whoever rests comes back when the next look is due, not earlier in vain.
+    let after = if local.rest.is_some() {
+        after
+    } else {
+        driver::jittered(after)
+    };
+    Ok(Requeue::requeue(after))
+}
+
+/// One attempt: it never loops back, the next one observes afresh.
+async fn attempt(
+    object: &ZadigServiceBinding,
+    ctx: &Context,
+    local: &mut Local,
+) -> Result<Step, Error> {
+    load(object, local);
+    let deleting = object.metadata.deletion_timestamp.is_some();
+    if deleting && !object.finalizers().iter().any(|name| name == FINALIZER) {
+        return Ok(Step::Released("nothing was ever written"));
+    }
+    let policy = deletion_policy(object);
+    if deleting && (policy == Some(BindingDeletion::Orphan) || local.record.is_none()) {
+        return release(object, ctx, "orphaned: nothing was called").await;
+    }
+    let home = Context::home_of(object);
+    let environment = match ctx.environments.get(&home) {
+        Some(environment) if ctx.may_bind(object, &environment).await? => environment,
+        // Whether there is one is nobody's business from where it is not admitted.
+        _ if deleting => return release(object, ctx, "its ZadigEnvironment is gone").await,
+        _ => {
+            return Ok(told(Outcome::Working(
+                Reason::EnvironmentNotFound,
+                format!(
+                    "spec.environmentRef: waiting for a ZadigEnvironment {} in namespace {} that admits this one under its bindings",
+                    home.name,
+                    home.namespace.unwrap_or_default()
+                ),
+            )));
+        }
+    };
+    if object.spec.suspend || environment.spec.suspend {
+        if !deleting {
+            return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
+        }
+        let note = "deleted while suspended: the service stays in the environment";
+        let reason = Reason::Suspended.as_str();
+        ctx.event(object, EventType::Normal, reason, "Release", note)
+            .await;
+        return release(object, ctx, "suspended: nothing was called").await;
+    }
+    let desired = if deleting {
+        Desired::Absent { policy }
+    } else {
+        match binding(object, &environment, ctx).await? {
+            Ok(binding) => Desired::Present(Box::new(binding)),
+            Err(plan) => return Ok(told_plan(plan, Told::default())),
+        }
+    };
+    let zadig = match link(&environment, ctx, deleting).await? {
+        Ok(zadig) => zadig,
+        Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
+        Err(Unlinked::Tell(outcome)) => return Ok(told(outcome)),
+    };
+    let key = home::key(&environment);
+    let declared = declared(object, &desired, ctx);
+    let person_spoke = local
+        .declared
+        .as_ref()
+        .is_some_and(|known| known != &declared);
+    local.forget_repairs(person_spoke);
+    let since = local.list_since(zadig.intervals.list, deleting);
+    let list = zadig.list(&key.project, since).await?;
+    let entry = list.environments.get(&key.env);
+    let seen = entry.map(|entry| (entry.status.to_string(), entry.update_time));
+    let inline = declares(&environment, &object.spec.service.name);
+    if !person_spoke
+        && !inline
+        && seen.is_some()
+        && local.seen == seen
+        && let Some(rest) = &mut local.rest
+        && let Some(wait) = rest.remaining(&zadig.budget, local.calls_per_look)
+    {
+        return Ok(Step::Quiet(wait));
+    }
+    let now = Timestamp::now();
+    let home = match home::find(&environment, &key, &zadig, deleting).await? {
+        Found::Here(place) => Home::Present(place),
+        Found::Other(why) | Found::Missing(why) => Home::NotReady { why, carried: None },
+    };
+    let looker = Looker {
+        zadig: &zadig,
+        key: &key,
+        digests: &ctx.digests,
+        always_live: true,
+    };
+    let view = match &home {
+        Home::Present(_) => {
+            let wanted = desired.as_environment();
+            let view = looker.look(&wanted, entry, Vec::new(), local, now);
+            view.await?
+        }
+        Home::NotReady { .. } => View::default(),
+    };
+    let handed_over = !inline && owns(&environment, &object.spec.service.name);
+    if handed_over && local.record.is_none() {
+        take_over(object, &environment, local);
+    }
+    let observed = Observed {
+        service: object.spec.service.name.clone(),
+        home,
+        inline,
+        handed_over,
+        rival: rival_of(object, ctx),
+        inner: env::Observed {
+            now,
+            key: key.clone(),
+            zadig: zadig.identity.clone(),
+            moved: Moved::No,
+            connection_suspended: ctx.is_suspended(&environment),
+            rival: None,
+            record: local.record.clone(),
+            existence: view.existence,
+            catalog: view.catalog,
+            licence_refused: zadig.licence() == Licence::Refused,
+            memory: local.memory.clone(),
+            bound: BTreeMap::new(),
+            stuck_after: zadig.intervals.stuck,
+        },
+    };
+    let planned = plan(&desired, &observed);
+    local.blocked = matches!(&planned, Plan::Blocked(_));
+    local.declared = Some(declared);
+    local.seen = seen;
+    let look_after = local.look_after(zadig.intervals.deep);
+    local.rest = None;
+    let declared = match &desired {
+        Desired::Present(binding) => Some(&binding.environment),
+        Desired::Absent { .. } => None,
+    };
+    let looked_at = match (&observed.inner.existence, declared) {
+        (Existence::Present(present), Some(environment)) => Some((present, environment)),
+        _ => None,
+    };
+    let mut found = Told::default();
+    if let Some((present, environment)) = looked_at
+        && let Some(detail) = &present.detail
+    {
+        found.service = health(environment, detail, &local.memory)
+            .services
+            .into_iter()
+            .next();
+        found.replicas = replicas(object, detail);
+        found.selector = Some(selector(&key, &object.spec.service.name));
+    }
+    let blocked = match planned {
+        Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
+        Plan::InSync => Vec::new(),
+        Plan::Blocked(blocked) => blocked,
+        Plan::Act(act) => {
+            let detail = observed.inner.detail();
+            let change = carry_out(
+                object,
+                ctx,
+                local,
+                &zadig,
+                &key,
+                declared,
+                detail,
+                act.actions,
+            )
+            .await?;
+            let Some(change) = change else {
+                return Ok(Step::Quiet(Duration::from_millis(10)));
+            };
+            let reason = if deleting {
+                Reason::Deleting
+            } else {
+                Reason::Applying
+            };
+            let outcome = Outcome::Working(reason, format!("sent to Zadig: {change}"));
+            found.change = Some(change);
+            return Ok(Step::Tell(outcome, found, Duration::from_secs(1)));
+        }
+        wait @ Plan::Wait(_) => return Ok(told_plan(wait, found)),
+    };
+    let owned = local
+        .record
+        .as_ref()
+        .is_some_and(|record| record.state != OwnershipState::Pending);
+    match looked_at {
+        Some((present, environment)) if owned && !inline => Ok(settle(
+            local,
+            look_after,
+            (present, environment),
+            blocked,
+            found,
+            driver::is_ready(object),
+            now,
+        )),
+        _ => Ok(told_plan(Plan::<Action>::Blocked(blocked), found)),
+    }
+}
+
+/// Nothing is left to send: remember what was seen, and tell how the service is.
+fn settle(
+    local: &mut Local,
+    look_after: Duration,
+    (present, environment): (&Present, &Environment),
+    blocked: Vec<Blocked>,
+    found: Told,
+    was_ready: bool,
+    now: Timestamp,
+) -> Step {
+    let Some(detail) = &present.detail else {
+        return told_plan(Plan::<Action>::Blocked(blocked), found);
+    };
+    let created = local
+        .record
+        .as_ref()
+        .is_some_and(|record| record.state == OwnershipState::Created);
+    local.memory.seen(
+        environment,
+        detail,
+        present.update_time,
+        created,
+        &BTreeSet::new(),
+        &BTreeMap::new(),
+    );
+    if !blocked.is_empty() {
+        // What was looked up by name may appear without anything in the environment moving.
+        local.rest = Some(Rest::new(driver::BLOCKED_RETRY));
+        return told_plan(Plan::<Action>::Blocked(blocked), found);
+    }
+    let trouble = health(environment, detail, &local.memory).trouble;
+    match local.diagnose(trouble, was_ready, look_after, now) {
+        Diagnosis::Healthy => Step::Tell(Outcome::Ready, found, look_after),
+        Diagnosis::Quiet(after) => Step::Quiet(after),
+        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, found, after),
+    }
+}
+
+/// Sends the actions up to the first that Zadig goes on working at; the first failure ends the attempt. What was sent, if
+/// anything was.
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the place where everything that was found out is acted on"
+)]
+async fn carry_out(
+    object: &ZadigServiceBinding,
+    ctx: &Context,
+    local: &mut Local,
+    zadig: &Zadig,
+    key: &EnvKey,
+    declared: Option<&Environment>,
+    detail: Option<&Detail>,
+    actions: Vec<Action>,
+) -> Result<Option<String>, Error> {
+    let mut done = Vec::new();
+    for action in actions {
+        if !ctx.may_act() {
+            break;
+        }
+        let call = match &action {
+            Action::SeedReplicas(replicas) => {
+                seed(object, ctx, *replicas).await?;
+                continue;
+            }
+            Action::Environment(env::Action::RecordOwnership(ownership)) => {
+                driver::claim(object, ctx, ownership).await?;
+                local.record = Some(ownership.clone());
+                let record = env::Action::RecordOwnership(ownership.clone());
+                local.memory.sent(&record, declared, Timestamp::now());
+                if ownership.state != OwnershipState::Pending {
+                    // What is remembered from here on is stored at once, as for an environment.
+                    done.push(action.summary());
+                }
+                continue;
+            }
+            Action::Environment(call) => call,
+        };
+        // One change of an environment at a time, and none of one that became busy since it was looked at.
+        let turn = zadig.turn(key);
+        let turn = turn.lock().await;
+        let leaving = object.metadata.deletion_timestamp.is_some();
+        if !leaving && !home::can_change(zadig, key).await? {
+            break;
+        }
+        if !ctx.may_act() {
+            break;
+        }
+        local.wrote(Timestamp::now());
+        local
+            .memory
+            .sending(call, declared, detail, Timestamp::now());
+        let sent = send(zadig, key, call).await;
+        local.wrote(Timestamp::now());
+        drop(turn);
+        if let Err(error) = sent {
+            if !error.is_outage() {
+                local.memory.was_refused(call);
+            }
+            return Err(error);
+        }
+        local.memory.sent(call, declared, Timestamp::now());
+        let summary = call.summary();
+        tracing::info!(action = summary, "sent to zadig");
+        let word = action_word(call);
+        metrics::counter!("zadig_operator_actions_total", "action" => word).increment(1);
+        ctx.event(object, EventType::Normal, word, "Act", &summary)
+            .await;
+        done.push(summary);
+        if call.continues() {
+            break;
+        }
+    }
+    Ok((!done.is_empty()).then(|| done.join("; ")))
+}
+
+/// Writes the present number of pods into the spec, once: the one exception to never writing there (design §2, rule 4). The
+/// very version that was read is meant, so that nobody's own number is overwritten.
+async fn seed(object: &ZadigServiceBinding, ctx: &Context, replicas: i32) -> Result<(), Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<ZadigServiceBinding> = Api::namespaced(ctx.client.clone(), &namespace);
+    let patch = json!({
+        "metadata": {"resourceVersion": object.metadata.resource_version},
+        "spec": {"replicas": replicas},
+    });
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    api.patch(&object.name_any(), &params, &Patch::Merge(&patch))
+        .await
+        .map_err(Error::kubernetes("take over the number of replicas"))?;
+    Ok(())
+}
+
+/// Takes over what the object itself remembers, once.
+fn load(object: &ZadigServiceBinding, local: &mut Local) {
+    if local.loaded {
+        return;
+    }
+    local.loaded = true;
+    let status = object.status.as_ref();
+    let inventory = status.and_then(|status| status.inventory.as_ref());
+    local.record = driver::claimed(object).or_else(|| inventory.map(env_config::from_inventory));
+    let applied = status.and_then(|status| status.applied.clone());
+    local.memory = remembered(applied, inventory.is_some());
+    local.wrote_at = status
+        .and_then(|status| status.last_change.as_ref())
+        .map(|change| change.time.0);
+}
+
+fn remembered(applied: Option<AppliedService>, known: bool) -> Memory {
+    Memory {
+        services: applied.iter().map(|entry| entry.name.clone()).collect(),
+        applied: applied
+            .into_iter()
+            .map(|entry| (entry.name.clone(), entry))
+            .collect(),
+        known,
+        ..Memory::default()
+    }
+}
+
+/// Takes over what the environment remembers of the service, so that moving it costs no restart.
+fn take_over(object: &ZadigServiceBinding, environment: &ZadigEnvironment, local: &mut Local) {
+    let name = &object.spec.service.name;
+    let applied = environment
+        .status
+        .iter()
+        .flat_map(|status| &status.applied)
+        .find(|entry| &entry.name == name)
+        .cloned();
+    let known = applied.is_some();
+    local.memory = remembered(applied, known);
+}
+
+fn owns(environment: &ZadigEnvironment, service: &String) -> bool {
+    let inventory = environment
+        .status
+        .as_ref()
+        .and_then(|status| status.inventory.as_ref());
+    inventory.is_some_and(|inventory| inventory.services.contains(service))
+}
+
+fn declares(environment: &ZadigEnvironment, service: &String) -> bool {
+    let mut services = environment.spec.services.iter();
+    services.any(|declared| &declared.name == service)
+}
+
+/// The service as declared, within an environment that declares nothing else; or what has to come first.
+async fn binding(
+    object: &ZadigServiceBinding,
+    environment: &ZadigEnvironment,
+    ctx: &Context,
+) -> Result<Result<Binding, Plan<Action>>, Error> {
+    let ZadigServiceBindingSpec {
+        environment_ref: _,
+        service,
+        replicas,
+        scale_target,
+        creation,
+        deletion: _,
+        suspend: _,
+    } = &object.spec;
+    let wanted = sources(&object.spec).collect();
+    let namespace = object.namespace().unwrap_or_default();
+    let sources = desired::read_sources(&ctx.client, &namespace, wanted).await?;
+    let services = match desired::service(service, &sources, &ctx.digests) {
+        Ok(services) => services,
+        Err(plan) => return Ok(Err(plan)),
+    };
+    let spec = &environment.spec;
+    Ok(Ok(Binding {
+        environment: Environment {
+            cluster: None,
+            namespace: desired::target_namespace(
+                spec.namespace.as_ref(),
+                &spec.project_key,
+                &spec.env_key,
+            ),
+            registry: None,
+            global_variables: BTreeMap::new(),
+            configs: BTreeSet::new(),
+            services,
+            creation: *creation,
+            prune: Prune::None,
+        },
+        replicas: *replicas,
+        scale_target: scale_target.clone(),
+    }))
+}
+
+/// The Secrets and ConfigMaps that a spec refers to, by kind and name.
+pub(super) fn sources(
+    spec: &ZadigServiceBindingSpec,
+) -> impl Iterator<Item = (desired::SourceKind, String)> {
+    desired::service_sources(std::slice::from_ref(&spec.service))
+}
+
+/// What is declared, in a form that can be compared: a change is a person speaking.
+fn declared(
+    object: &ZadigServiceBinding,
+    desired: &Desired,
+    ctx: &Context,
+) -> (i64, String, Option<String>) {
+    let digests = match desired {
+        Desired::Absent { .. } => Vec::new(),
+        Desired::Present(binding) => binding
+            .environment
+            .services
+            .values()
+            .filter_map(|service| service.digest.as_deref())
+            .collect(),
+    };
+    (
+        object.metadata.generation.unwrap_or_default(),
+        ctx.digests.digest(digests),
+        object.annotations().get(RECONCILE_ANNOTATION).cloned(),
+    )
+}
+
+/// The pods that the scaled workload asks for.
+fn replicas(object: &ZadigServiceBinding, detail: &Detail) -> Option<i32> {
+    let seen = detail.services.get(&object.spec.service.name)?;
+    let target: (WorkloadKind, String) = match &object.spec.scale_target {
+        Some(target) => (target.kind, target.name.clone()),
+        None => only_workload(seen).ok()?,
+    };
+    scaled(seen, &target)
+}
+
+/// Selects the pods of a service by the labels that Zadig gives them (Z§5.5).
+fn selector(key: &EnvKey, service: &str) -> String {
+    format!("s-product={},s-service={service}", key.project)
+}
+
+/// An older object that claims the same service.
+fn rival_of(object: &ZadigServiceBinding, ctx: &Context) -> Option<String> {
+    let home = Context::home_of(object);
+    let others: Vec<Claim> = ctx
+        .bindings
+        .state()
+        .iter()
+        .filter(|other| {
+            other.uid() != object.uid()
+                && Context::home_of(other) == home
+                && other.spec.service.name == object.spec.service.name
+        })
+        .filter_map(|other| driver::age(&**other))
+        .collect();
+    rival(&driver::age(object)?, &others).map(|claim| format!("{}/{}", claim.namespace, claim.name))
+}
+
+fn deletion_policy(object: &ZadigServiceBinding) -> Option<BindingDeletion> {
+    if driver::is_orphaned(object) {
+        return Some(BindingDeletion::Orphan);
+    }
+    object.spec.deletion
+}
+
+async fn release(
+    object: &ZadigServiceBinding,
+    ctx: &Context,
+    how: &'static str,
+) -> Result<Step, Error> {
+    driver::release(object, ctx).await?;
+    Ok(Step::Released(how))
+}
+
+fn told(outcome: Outcome) -> Step {
+    Step::Tell(outcome, Told::default(), driver::BLOCKED_RETRY)
+}
+
+fn told_plan(plan: Plan<Action>, found: Told) -> Step {
+    match driver::outcome_of(plan) {
+        Some((outcome, after)) => Step::Tell(outcome, found, after),
+        None => Step::Quiet(Duration::from_secs(1)),
+    }
+}

@@ -1,0 +1,343 @@
+//! What is to be done about one service that is owned apart from its environment: [`Desired`] and [`Observed`] in, [`Plan`] of
+//! [`Action`] out.
+//!
+//! The comparison of the service itself is that of an environment with this service alone
+//! ([`diff`](super::environment::diff)). Here is decided whose service it is, and when it may be touched.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::environment::diff::diff;
+use super::environment::{
+    self as env, EnvStatus, Environment, Existence, ObservedService, Replicas,
+};
+use super::home::{Home, busy, same_place};
+use super::{Blocked, Plan};
+use crate::api::condition::Reason;
+use crate::api::environment::{Creation, FieldPolicy, Ownership, OwnershipState, WorkloadKind};
+use crate::api::service_binding::{BindingDeletion, ScaleTarget};
+
+/// How soon to look again at what somebody else has to do first; its change usually tells earlier.
+const LATER: Duration = Duration::from_mins(1);
+
+/// What the object asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Desired {
+    /// A service like this.
+    Present(Box<Binding>),
+    /// No service: ours is being deleted.
+    Absent {
+        /// `spec.deletion`, or what the annotation says instead.
+        policy: Option<BindingDeletion>,
+    },
+}
+
+impl Desired {
+    /// The same for an environment with this service alone.
+    #[must_use]
+    pub fn as_environment(&self) -> env::Desired {
+        match self {
+            Self::Present(binding) => env::Desired::Present(binding.environment.clone()),
+            Self::Absent { .. } => env::Desired::Absent {
+                policy: None,
+                declared: BTreeSet::new(),
+            },
+        }
+    }
+}
+
+/// A service as declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// An environment with this service alone, and nothing else declared.
+    pub environment: Environment,
+    /// The number of pods of the scaled workload.
+    pub replicas: Option<i32>,
+    /// The scaled workload, where it is named.
+    pub scale_target: Option<ScaleTarget>,
+}
+
+/// Everything the decision depends on, the time included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Observed {
+    /// Name of the service.
+    pub service: String,
+    /// The environment that the service runs in.
+    pub home: Home,
+    /// Its ZadigEnvironment declares the service itself.
+    pub inline: bool,
+    /// Its ZadigEnvironment added the service, and no longer declares it.
+    pub handed_over: bool,
+    /// An older object that claims the same service, as `namespace/name`.
+    pub rival: Option<String>,
+    /// What an environment with this service alone would be decided by; the record is that of the service.
+    pub inner: env::Observed,
+}
+
+/// One call, with everything it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A call of those that environments know, or the record of whose service it is.
+    Environment(env::Action),
+    /// Write the present number of pods into `spec.replicas`, as an autoscaler cannot start without one.
+    SeedReplicas(i32),
+}
+
+impl Action {
+    /// The action in one line for status, events and logs.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Environment(env::Action::RecordOwnership(ownership)) => {
+                format!("record the service as {:?}", ownership.state).to_lowercase()
+            }
+            Self::Environment(action) => action.summary(),
+            Self::SeedReplicas(replicas) => format!("take over {replicas} replicas"),
+        }
+    }
+}
+
+/// What is to be done about one service.
+#[must_use]
+pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
+    let planned = match desired {
+        Desired::Absent { policy } => absent(*policy, observed),
+        Desired::Present(binding) => present(binding, observed),
+    };
+    planned.held(observed.inner.connection_suspended, Action::summary)
+}
+
+/// The way out. What the environment declares itself by now is its own.
+fn absent(policy: Option<BindingDeletion>, observed: &Observed) -> Plan<Action> {
+    let (Some(record), Home::Present(home)) = (&observed.inner.record, &observed.home) else {
+        return Plan::InSync;
+    };
+    let deletes = match policy {
+        Some(BindingDeletion::Delete) => true,
+        Some(BindingDeletion::Orphan) => false,
+        None => record.state != OwnershipState::Adopted,
+    };
+    if !deletes || observed.inline || !same_place(record, &home.identity) {
+        return Plan::InSync;
+    }
+    if home.status.is_busy() && !home.is_stuck(observed.inner.now) {
+        return busy(&home.status);
+    }
+    let Existence::Present(present) = &observed.inner.existence else {
+        return Plan::InSync;
+    };
+    let there = present
+        .detail
+        .as_ref()
+        .is_none_or(|detail| detail.services.contains_key(&observed.service));
+    if !there {
+        return Plan::InSync;
+    }
+    Plan::of(
+        vec![Action::Environment(env::Action::RemoveServices {
+            services: [observed.service.clone()].into(),
+        })],
+        Vec::new(),
+    )
+}
+
+fn present(binding: &Binding, observed: &Observed) -> Plan<Action> {
+    let name = &observed.service;
+    if let Some(rival) = &observed.rival {
+        return Plan::blocked(
+            Reason::Conflict,
+            format!(
+                "spec.service.name: {rival} is older and owns service {name} of this environment; delete one of the two"
+            ),
+        );
+    }
+    if observed.inline {
+        return Plan::blocked(
+            Reason::Conflict,
+            format!(
+                "spec.service.name: the ZadigEnvironment declares service {name} itself; remove it from spec.services there, and it is taken over without a restart"
+            ),
+        );
+    }
+    let home = match &observed.home {
+        Home::NotReady { why, .. } => {
+            return Plan::wait(Reason::EnvironmentNotReady, why, LATER);
+        }
+        Home::Present(home) => home,
+    };
+    if home.status == EnvStatus::Sleeping {
+        return Plan::wait(
+            Reason::Sleeping,
+            "the environment sleeps; nothing is changed until somebody wakes it in Zadig",
+            LATER,
+        );
+    }
+    let detail = match &observed.inner.existence {
+        Existence::Present(present) => present.detail.as_ref().map(|detail| (present, detail)),
+        Existence::Absent { .. } => None,
+    };
+    let (false, Some((present, detail))) = (home.status.is_busy(), detail) else {
+        return busy(&home.status);
+    };
+    let known = observed
+        .inner
+        .record
+        .as_ref()
+        .filter(|record| same_place(record, &home.identity));
+    let seen = detail.services.get(name);
+    if let Some(claim) = claim(binding, observed, &home.identity, known, seen.is_some()) {
+        return claim;
+    }
+    let (declared, taken_over) = match with_replicas(binding, name, seen) {
+        Ok(with) => with,
+        Err(blocked) => return Plan::Blocked(vec![blocked]),
+    };
+    let claim = (known.is_none()).then(|| record(&home.identity, OwnershipState::Pending));
+    let number = taken_over.map(Action::SeedReplicas);
+    match diff(&declared, &observed.inner, present, detail).plan() {
+        Plan::InSync => Plan::of(number.into_iter().collect(), Vec::new()),
+        Plan::Act(act) => {
+            let calls = act.actions.into_iter().map(Action::Environment);
+            let actions = claim.into_iter().chain(calls).chain(number);
+            Plan::of(actions.collect(), in_own_words(name, act.blocked))
+        }
+        Plan::Wait(wait) => Plan::Wait(wait),
+        Plan::Blocked(blocked) => Plan::Blocked(in_own_words(name, blocked)),
+    }
+}
+
+/// What an environment would say of its own field, said of ours.
+fn in_own_words(name: &str, blocked: Vec<Blocked>) -> Vec<Blocked> {
+    let theirs = format!("spec.services[{name}]");
+    blocked
+        .into_iter()
+        .map(|blocked| Blocked {
+            message: blocked.message.replacen(&theirs, "spec.service", 1),
+            ..blocked
+        })
+        .collect()
+}
+
+fn record(identity: &Ownership, state: OwnershipState) -> Action {
+    Action::Environment(env::Action::RecordOwnership(identity.in_state(state)))
+}
+
+/// What has to be settled about ownership before anything is compared; `None` when nothing has.
+fn claim(
+    binding: &Binding,
+    observed: &Observed,
+    identity: &Ownership,
+    known: Option<&Ownership>,
+    there: bool,
+) -> Option<Plan<Action>> {
+    let name = &observed.service;
+    let creation = binding.environment.creation;
+    let become_ = |state| Some(Plan::of(vec![record(identity, state)], Vec::new()));
+    match (known, there) {
+        (None, true) if observed.handed_over => become_(OwnershipState::Created),
+        (None, true) if creation == Creation::Create => Some(Plan::blocked(
+            Reason::ServiceExists,
+            format!(
+                "service {name} is in the environment and was not added by this object; to take it over: kubectl patch zadigservicebinding <name> --type merge -p '{{\"spec\":{{\"creation\":\"CreateOrAdopt\"}}}}'"
+            ),
+        )),
+        (None, true) => become_(OwnershipState::Adopted),
+        (None, false) if creation == Creation::Adopt => Some(Plan::wait(
+            Reason::ServiceNotFound,
+            format!(
+                "spec.creation: Adopt, but the environment has no service {name}; set creation: CreateOrAdopt"
+            ),
+            LATER,
+        )),
+        // The answer of the call that added it was lost: here is its effect.
+        (Some(known), true) if known.state == OwnershipState::Pending => {
+            become_(OwnershipState::Created)
+        }
+        (Some(known), _) if known.zadig != identity.zadig => become_(known.state),
+        (None, false) | (Some(_), _) => None,
+    }
+}
+
+/// The declared environment with the number of pods in it, and the number to take over where none is declared.
+fn with_replicas(
+    binding: &Binding,
+    name: &str,
+    seen: Option<&ObservedService>,
+) -> Result<(Environment, Option<i32>), Blocked> {
+    let mut declared = binding.environment.clone();
+    let target = match (&binding.scale_target, seen) {
+        (Some(target), _) => Some((target.kind, target.name.clone())),
+        (None, Some(seen)) if binding.replicas.is_some() => Some(only_workload(seen)?),
+        (None, _) => None,
+    };
+    let Some(target) = target else {
+        return Ok((declared, None));
+    };
+    let Some(replicas) = binding.replicas else {
+        let live = seen.and_then(|seen| scaled(seen, &target));
+        return Ok((declared, live));
+    };
+    if let Some(service) = declared.services.get_mut(name) {
+        let replicas = Replicas {
+            replicas,
+            policy: FieldPolicy::Enforce,
+        };
+        if service.workloads.insert(target, replicas).is_some() {
+            return Err(Blocked::new(
+                Reason::InvalidSpec,
+                "spec.replicas: spec.service.workloads declares the replicas of the same workload; remove one of the two",
+            ));
+        }
+    }
+    Ok((declared, None))
+}
+
+/// The number of pods that a workload asks for.
+#[must_use]
+pub fn scaled(seen: &ObservedService, target: &(WorkloadKind, String)) -> Option<i32> {
+    let (kind, name) = target;
+    let kind = format!("{kind:?}");
+    let mut live = seen.live.iter().flatten();
+    live.find(|workload| workload.kind == kind && &workload.name == name)?
+        .replicas
+}
+
+/// The workload that `replicas` is for when none is named.
+///
+/// # Errors
+/// When the service has none that can be scaled, or several.
+pub fn only_workload(seen: &ObservedService) -> Result<(WorkloadKind, String), Blocked> {
+    let scalable = |kind: &str| match kind {
+        "Deployment" => Some(WorkloadKind::Deployment),
+        "StatefulSet" => Some(WorkloadKind::StatefulSet),
+        _ => None,
+    };
+    let mut found: Vec<(WorkloadKind, String)> = seen
+        .live
+        .iter()
+        .flatten()
+        .filter_map(|workload| Some((scalable(&workload.kind)?, workload.name.clone())))
+        .collect();
+    match (found.pop(), found.len()) {
+        (Some(only), 0) => Ok(only),
+        (None, _) => Err(Blocked::new(
+            Reason::WorkloadNotFound,
+            "spec.replicas: the service has no Deployment or StatefulSet to scale",
+        )),
+        (Some(last), _) => Err(Blocked::new(
+            Reason::InvalidSpec,
+            format!(
+                "spec.replicas: the service has several workloads; name one under spec.scaleTarget: {}",
+                env::join(
+                    found
+                        .iter()
+                        .chain([&last])
+                        .map(|(kind, name)| format!("{kind:?}/{name}"))
+                )
+            ),
+        )),
+    }
+}

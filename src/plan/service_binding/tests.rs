@@ -1,0 +1,234 @@
+//! The decision table of a service that is owned apart from its environment.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use super::{Action, Binding, Desired, Observed, plan};
+use crate::api::environment::{Creation, Ownership, OwnershipState, Prune, WorkloadKind};
+use crate::api::service_binding::{BindingDeletion, ScaleTarget};
+use crate::plan::Plan;
+use crate::plan::environment::fixture::{
+    ago, environment, observed as environments, service, show_action,
+};
+use crate::plan::environment::{EnvStatus, Existence, Service};
+use crate::plan::home::{Home, Place};
+
+fn ownership(state: OwnershipState) -> Ownership {
+    Ownership {
+        zadig: "https://zadig.example.com".to_owned(),
+        project: "shop".to_owned(),
+        env: "dev".to_owned(),
+        cluster_id: "c-local".to_owned(),
+        namespace: "shop-env-dev".to_owned(),
+        state,
+    }
+}
+
+fn binding(service: Service) -> Binding {
+    Binding {
+        environment: environment().service("api", service).prune(Prune::None),
+        replicas: None,
+        scale_target: None,
+    }
+}
+
+impl Binding {
+    fn creation(mut self, creation: Creation) -> Self {
+        self.environment.creation = creation;
+        self
+    }
+
+    fn replicas(mut self, replicas: i32) -> Self {
+        self.replicas = Some(replicas);
+        self
+    }
+
+    fn scales(mut self, name: &str) -> Self {
+        self.scale_target = Some(ScaleTarget {
+            kind: WorkloadKind::Deployment,
+            name: name.to_owned(),
+        });
+        self
+    }
+}
+
+/// A settled environment without the service.
+fn observed() -> Observed {
+    let mut inner = environments().present();
+    inner.record = None;
+    Observed {
+        service: "api".to_owned(),
+        home: Home::Present(Box::new(Place {
+            identity: ownership(OwnershipState::Created),
+            status: EnvStatus::Success,
+            since: ago(3600),
+            stuck_after: Duration::from_mins(10),
+        })),
+        inline: false,
+        handed_over: false,
+        rival: None,
+        inner,
+    }
+}
+
+impl Observed {
+    fn running(mut self, service: &Service) -> Self {
+        self.inner = self.inner.running("api", service);
+        self
+    }
+
+    fn owned_as(mut self, state: OwnershipState) -> Self {
+        self.inner.record = Some(ownership(state));
+        self
+    }
+
+    fn zadig_says(mut self, status: EnvStatus) -> Self {
+        if let Home::Present(home) = &mut self.home {
+            home.status = status;
+        }
+        self
+    }
+}
+
+fn text(planned: Plan<Action>) -> String {
+    match planned {
+        Plan::InSync => "in sync".to_owned(),
+        Plan::Act(act) => {
+            let actions = act.actions.iter().map(|action| match action {
+                Action::Environment(action) => show_action(action),
+                seed @ Action::SeedReplicas(_) => seed.summary(),
+            });
+            let blocked = act.blocked.iter();
+            let blocked = blocked.map(|it| format!("blocked {:?} {}", it.reason, it.message));
+            actions.chain(blocked).collect::<Vec<_>>().join("\n")
+        }
+        Plan::Wait(wait) => format!("wait {:?} {}", wait.reason, wait.message),
+        Plan::Blocked(blocked) => {
+            let lines = blocked.iter();
+            let lines = lines.map(|it| format!("blocked {:?} {}", it.reason, it.message));
+            lines.collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn planned(binding: Binding, observed: &Observed) -> String {
+    text(plan(&Desired::Present(Box::new(binding)), observed))
+}
+
+fn planned_deletion(policy: Option<BindingDeletion>, observed: &Observed) -> String {
+    text(plan(&Desired::Absent { policy }, observed))
+}
+
+#[test]
+fn a_missing_service_is_claimed_and_added() {
+    let api = service().variable("MODE", "fast");
+    assert_snapshot!(planned(binding(api), &observed()), @r"
+    record Pending: https://zadig.example.com shop/dev in c-local/shop-env-dev
+    add services
+      api [MODE:enum=fast]
+    ");
+}
+
+#[test]
+fn a_service_that_was_there_is_taken_over_only_when_asked() {
+    let observed = observed().running(&service());
+    assert_snapshot!(planned(binding(service()), &observed), @r#"blocked ServiceExists service api is in the environment and was not added by this object; to take it over: kubectl patch zadigservicebinding <name> --type merge -p '{"spec":{"creation":"CreateOrAdopt"}}'"#);
+    let adopting = binding(service()).creation(Creation::CreateOrAdopt);
+    assert_snapshot!(planned(adopting, &observed), @"record Adopted: https://zadig.example.com shop/dev in c-local/shop-env-dev");
+}
+
+#[test]
+fn a_service_that_the_environment_hands_over_is_taken_without_a_question() {
+    let mut observed = observed().running(&service());
+    observed.handed_over = true;
+    assert_snapshot!(planned(binding(service()), &observed), @"record Created: https://zadig.example.com shop/dev in c-local/shop-env-dev");
+}
+
+#[test]
+fn a_service_that_the_environment_declares_itself_is_left_to_it() {
+    let mut observed = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Created);
+    observed.inline = true;
+    assert_snapshot!(planned(binding(service()), &observed), @"blocked Conflict spec.service.name: the ZadigEnvironment declares service api itself; remove it from spec.services there, and it is taken over without a restart");
+    assert_snapshot!(planned_deletion(None, &observed), @"in sync");
+}
+
+#[test]
+fn an_owned_service_that_is_as_declared_is_left_alone() {
+    let api = service().variable("LOG", "debug");
+    let observed = observed().running(&api).owned_as(OwnershipState::Created);
+    assert_snapshot!(planned(binding(api), &observed), @"in sync");
+}
+
+#[test]
+fn the_scaled_workload_follows_replicas_and_the_only_one_needs_no_name() {
+    let api = service().replicas("api", 1);
+    let observed = observed().running(&api).owned_as(OwnershipState::Created);
+    assert_snapshot!(planned(binding(service()).replicas(4), &observed), @"scale api Deployment/api 1 -> 4");
+    assert_snapshot!(planned(binding(service()).scales("api").replicas(4), &observed), @"scale api Deployment/api 1 -> 4");
+}
+
+#[test]
+fn an_autoscaler_is_given_the_present_number_to_start_with() {
+    let api = service().replicas("api", 3);
+    let observed = observed().running(&api).owned_as(OwnershipState::Created);
+    assert_snapshot!(planned(binding(service()).scales("api"), &observed), @"take over 3 replicas");
+    assert_snapshot!(planned(binding(service()), &observed), @"in sync");
+}
+
+#[test]
+fn replicas_that_are_declared_twice_are_refused() {
+    let api = service().replicas("api", 3);
+    let observed = observed().running(&api).owned_as(OwnershipState::Created);
+    assert_snapshot!(planned(binding(api).replicas(2), &observed), @"blocked InvalidSpec spec.replicas: spec.service.workloads declares the replicas of the same workload; remove one of the two");
+}
+
+#[test]
+fn what_is_wrong_is_said_of_our_own_field() {
+    let observed = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Created);
+    assert_snapshot!(planned(binding(service().variable("NOPE", "x")), &observed), @"blocked VariableInvalid spec.service.variables[NOPE]: the service's template has no such variable; it has: LOG, MODE, TRACE");
+}
+
+#[test]
+fn a_busy_or_sleeping_environment_is_left_alone() {
+    let api = service().image("api", "api:2");
+    let differing = observed()
+        .running(&service().image("api", "api:1"))
+        .owned_as(OwnershipState::Created);
+    assert_snapshot!(planned(binding(api.clone()), &differing.clone().zadig_says(EnvStatus::Updating)), @"wait Updating Zadig reports the environment as updating");
+    assert_snapshot!(planned(binding(api.clone()), &differing.clone().zadig_says(EnvStatus::Sleeping)), @"wait Sleeping the environment sleeps; nothing is changed until somebody wakes it in Zadig");
+    assert_snapshot!(planned(binding(api), &differing), @r#"image api Deployment/api/api Some("api:1") -> api:2"#);
+}
+
+#[test]
+fn deletion_removes_what_was_added_and_leaves_what_was_adopted() {
+    let added = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Created);
+    let adopted = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Adopted);
+    assert_snapshot!(planned_deletion(None, &added), @r#"remove services {"api"}"#);
+    assert_snapshot!(planned_deletion(Some(BindingDeletion::Orphan), &added), @"in sync");
+    assert_snapshot!(planned_deletion(None, &adopted), @"in sync");
+    assert_snapshot!(planned_deletion(Some(BindingDeletion::Delete), &adopted), @r#"remove services {"api"}"#);
+}
+
+#[test]
+fn deletion_ends_when_the_service_or_the_environment_is_gone() {
+    let gone = observed().owned_as(OwnershipState::Created);
+    assert_snapshot!(planned_deletion(None, &gone), @"in sync");
+    let mut without = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Created);
+    without.home = Home::NotReady {
+        why: "the environment is gone".to_owned(),
+        carried: None,
+    };
+    without.inner.existence = Existence::Absent { confirmed: true };
+    assert_snapshot!(planned_deletion(None, &without), @"in sync");
+}
