@@ -1,10 +1,10 @@
 //! The recorded Zadig 4.2.1 and the simulator do the same.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use regex::Regex;
-use zadig_sim::replay::{self, Input};
+use zadig_sim::replay::{self, Input, Report};
 
 const RECORDING: &str = "v4.2.1.jsonl";
 
@@ -12,10 +12,8 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden")
 }
 
-async fn replayed_without_a_difference(folder: &Path) {
-    let report = replay::run(&Input::beside(folder.join(RECORDING)))
-        .await
-        .unwrap();
+/// Demands that everything was replayed and nothing differs.
+fn assert_faithful(report: &Report) {
     println!("{report}");
     assert_eq!((report.exchanges, report.timelines), (370, 105));
     assert!(
@@ -27,7 +25,8 @@ async fn replayed_without_a_difference(folder: &Path) {
 
 #[tokio::test]
 async fn the_recording_of_zadig_4_2_1_is_replayed_without_a_difference() {
-    replayed_without_a_difference(&golden()).await;
+    let input = Input::beside(golden().join(RECORDING));
+    assert_faithful(&replay::run(&input).await.unwrap());
 }
 
 /// Words of the recording and what stands in their place; other orders by name, no part of another word.
@@ -42,28 +41,30 @@ const OTHER_NAMES: [(&str, &str); 7] = [
 ];
 
 /// Copies a folder with other names in its texts and file names.
-fn copy_renamed(from: &Path, to: &Path, words: &[(Regex, &str)]) {
+fn copy_renamed(from: &Path, to: &Path, words: &[(Regex, &str)]) -> io::Result<()> {
     let renamed = |text: &str| {
         words.iter().fold(text.to_owned(), |text, (word, other)| {
             word.replace_all(&text, *other).into_owned()
         })
     };
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let name = renamed(path.file_name().unwrap().to_str().unwrap());
-        if path.is_dir() {
-            copy_renamed(&path, &to.join(name), words);
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(renamed(&entry.file_name().to_string_lossy()));
+        if entry.file_type()?.is_dir() {
+            copy_renamed(&entry.path(), &target, words)?;
         } else {
-            fs::write(to.join(name), renamed(&fs::read_to_string(&path).unwrap())).unwrap();
+            fs::write(target, renamed(&fs::read_to_string(entry.path())?))?;
         }
     }
+    Ok(())
 }
 
 #[tokio::test]
 async fn a_recording_with_other_names_is_replayed_without_a_difference() {
     let words = OTHER_NAMES.map(|(word, other)| (Regex::new(word).unwrap(), other));
     let folder = tempfile::tempdir().unwrap();
-    copy_renamed(&golden(), folder.path(), &words);
-    replayed_without_a_difference(folder.path()).await;
+    copy_renamed(&golden(), folder.path(), &words).unwrap();
+    let input = Input::beside(folder.path().join(RECORDING));
+    assert_faithful(&replay::run(&input).await.unwrap());
 }
