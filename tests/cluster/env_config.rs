@@ -265,3 +265,31 @@ fn an_idle_object_is_silent() {
         );
     });
 }
+
+#[test]
+fn an_object_restored_from_a_backup_owns_what_it_made() {
+    scenario_with(licensed(), async |world| {
+        let key = environment(world).await;
+        let data = json!({"a": "b"});
+        let config = world.config("dev", "ConfigMap", "settings", config_map(&data));
+        world.apply(&config).await;
+        ready(world, "settings").await;
+        let backup = world.get::<ZadigEnvConfig>("settings").await;
+        let orphan = json!({"metadata": {"annotations": {"zadig-operator.io/deletion": "Orphan"}}});
+        world.patch::<ZadigEnvConfig>("settings", orphan).await;
+        world.delete::<ZadigEnvConfig>("settings").await;
+        world.await_gone::<ZadigEnvConfig>("settings").await;
+        let mark = world.mark();
+        let mut restored = config;
+        restored.metadata.annotations = backup.metadata.annotations;
+        world.apply(&restored).await;
+        ready(world, "settings").await;
+        assert_eq!(world.changes_since(mark), Vec::<String>::new());
+        world.delete::<ZadigEnvConfig>("settings").await;
+        world.await_gone::<ZadigEnvConfig>("settings").await;
+        assert_eq!(
+            world.zadig.config(&key, "ConfigMap", "settings").await,
+            None
+        );
+    });
+}
