@@ -422,6 +422,66 @@ pub(super) fn jittered(duration: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::environment::ZadigEnvironment;
+
+    fn ready_environment() -> ZadigEnvironment {
+        serde_json::from_value(json!({
+            "metadata": {"name": "dev"},
+            "spec": {"connectionRef": {"name": "default"}, "projectKey": "shop", "envKey": "dev"},
+            "status": {"conditions": [{
+                "type": "Ready", "status": "True", "reason": "Ready", "message": "",
+                "observedGeneration": 1, "lastTransitionTime": "2026-11-24T00:00:00Z",
+            }]},
+        }))
+        .unwrap()
+    }
+
+    fn outage() -> Error {
+        Error::ConnectionDown {
+            reason: Reason::ZadigUnreachable,
+            message: "no answer".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_ready_object_says_nothing_of_an_outage_for_five_minutes() {
+        let began = Timestamp::UNIX_EPOCH;
+        let mut failures = Failures::default();
+        let told: Vec<Option<Outcome>> = [0, 299, 301]
+            .map(|seconds| {
+                let now = began + Duration::from_secs(seconds);
+                match failures.judge(&outage(), &ready_environment(), now) {
+                    Judgement::Keep(..) => None,
+                    Judgement::Tell(outcome, _) => Some(outcome),
+                }
+            })
+            .into();
+        let failing = Outcome::Failing(
+            Reason::ZadigUnreachable,
+            "the connection cannot be used: no answer".to_owned(),
+        );
+        assert_eq!(told, [None, None, Some(failing)]);
+    }
+
+    #[test]
+    fn a_deletion_that_an_outage_holds_up_says_so_at_once() {
+        let mut object = ready_environment();
+        object.metadata.deletion_timestamp = Some(
+            k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH),
+        );
+        let judged = Failures::default().judge(&outage(), &object, Timestamp::UNIX_EPOCH);
+        let Judgement::Tell(Outcome::Stalled(reason, message), _) = judged else {
+            panic!("it is to be told")
+        };
+        assert_eq!(
+            (reason, message.as_str()),
+            (
+                Reason::ZadigUnreachable,
+                "the connection cannot be used: no answer; it is cleaned up when Zadig answers again; \
+                 to give that up, set the annotation zadig-operator.io/deletion=Orphan"
+            )
+        );
+    }
 
     #[test]
     fn z14_11_what_is_refused_again_and_again_is_tried_ever_more_rarely_but_for_ever() {
