@@ -5,9 +5,9 @@ use serde_json::json;
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::environment::ZadigEnvironment;
 
-use crate::support::{EnvironmentFixture, World, has_reason, is_ready, is_stalled, message};
-
-use crate::support::scenario;
+use crate::support::{
+    EnvironmentFixture, World, has_reason, is_ready, is_stalled, message, scenario, simulated,
+};
 
 /// A spec with a mistake, and what is said of it.
 struct Mistake {
@@ -162,12 +162,6 @@ fn mistakes_that_cannot_be_mended_are_told_and_the_object_goes_at_once() {
                 "zadig shows no project no-such-project to this token",
             ),
             mistake(
-                project("helm", "golden-helm"),
-                "helm",
-                Reason::InvalidSpec,
-                "spec.deployType: project golden-helm deploys by helm, not by Kubernetes YAML",
-            ),
-            mistake(
                 env("cluster").field("cluster", json!({"id": "ffffffffffffffffffffffff"})),
                 "cluster",
                 Reason::ClusterNotFound,
@@ -193,6 +187,17 @@ fn mistakes_that_cannot_be_mended_are_told_and_the_object_goes_at_once() {
         }))
         .await;
         assert_eq!(world.changes_since(mark), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_project_that_deploys_in_another_way_is_told() {
+    // A real Zadig need not have a second project.
+    simulated(async |world, _| {
+        let object = world.environment("helm").field("projectKey", "golden-helm");
+        let says = "spec.deployType: project golden-helm deploys by helm, not by Kubernetes YAML";
+        let mistake = mistake(object, "helm", Reason::InvalidSpec, says);
+        told_and_nothing_begun(world, &mistake).await;
     });
 }
 
