@@ -227,6 +227,51 @@ fn an_adopted_environment_whose_variables_are_as_declared_is_not_updated() {
 }
 
 #[test]
+fn a_change_that_the_cluster_refuses_is_told_and_a_good_one_mends_it() {
+    scenario(async |world| {
+        // A project that others use keeps its templates.
+        if world.needs_sim().is_none() {
+            return;
+        }
+        // A selector cannot be changed, and Zadig says success (Z§14.23).
+        let yaml = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: imm}\nspec:\n  selector: {matchLabels: {app: \"{{.label}}\"}}\n  template:\n    metadata: {labels: {app: \"{{.label}}\"}}\n    spec: {containers: [{name: imm, image: imm:1}]}\n";
+        let variables = json!([{"key": "label", "value": "one", "type": "string"}]);
+        let body = json!({"service_name": "imm", "yaml": yaml, "variable_yaml": variables});
+        let path = "/openapi/service/yaml/raw";
+        world
+            .zadig
+            .change(http::Method::POST, path, &[], Some(body))
+            .await;
+
+        let env = world.environment("dev").service("imm");
+        let good = env.clone().variable("imm", "label", "one");
+        world.apply(&good).await;
+        world.await_ready("dev").await;
+        // Pods tell their age in whole seconds: a change in the second of their making cannot be told from it.
+        let key = world.env_key("dev");
+        world
+            .eventually("the pod is of a second before", async || {
+                let live = world.zadig.live_service(&key, "imm").await;
+                let made = live["scales"][0]["pods"][0]["createtime"].as_i64();
+                made.is_some_and(|made| made < jiff::Timestamp::now().as_second())
+            })
+            .await;
+        let mark = world.mark();
+        world.apply(&env.variable("imm", "label", "two")).await;
+        world
+            .await_that::<ZadigEnvironment>("dev", "NotApplied", |env| {
+                has_reason(env, Reason::NotApplied) && is_stalled(env)
+            })
+            .await;
+        let calls = world.calls_since(mark);
+        let writes = calls.iter().filter(|call| call.mutating).count();
+        assert_eq!(writes, 1, "the refused value is not sent again: {calls:?}");
+        world.apply(&good).await;
+        world.await_ready("dev").await;
+    });
+}
+
+#[test]
 fn orphan_leaves_the_environment_and_detach_leaves_its_workloads() {
     scenario(async |world| {
         for (name, policy) in [("left", "Orphan"), ("detached", "Detach")] {

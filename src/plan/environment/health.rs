@@ -14,8 +14,9 @@ use crate::api::environment::{FieldPolicy, Rollout, ServiceStatus};
 
 /// How long pods may take after a change before their service counts as broken. Zadig's own start time-out is 300 s.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_mins(5);
-/// How long a workload may take after a change until its first new pod is made; that it becomes ready takes longer.
-pub const APPLY_DEADLINE: Duration = Duration::from_mins(1);
+/// How long a workload may take after a change until its first new pod is made. Kubernetes makes it at once; that it becomes
+/// ready takes longer.
+pub const APPLY_DEADLINE: Duration = Duration::from_secs(15);
 /// How far Zadig's live look may be behind the cluster (Z§4.3: it reads an informer's cache).
 pub const LIVE_LAG: Duration = Duration::from_secs(5);
 /// How long a service may be unhealthy without a change of ours before it is told: a roll-out by somebody else is normal.

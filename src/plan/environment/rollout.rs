@@ -55,8 +55,8 @@ impl Before {
     /// The workloads that the call has to roll out, now that Zadig has done its part.
     ///
     /// A pod counts as made after the change when it is newer than all that were there before, by the clock of the cluster, or
-    /// younger than the call, by ours. So it takes a cluster whose clock is late, and a change within a second of the last pod,
-    /// to mistake a new pod for an old one.
+    /// not older than the call, by ours. Pods tell their age in whole seconds, so a change in the very second of the last pod
+    /// is not judged: rather that than to call a good one lost.
     #[must_use]
     pub fn rollouts(&self, seen: &ObservedService) -> Vec<Rollout> {
         seen.expected
