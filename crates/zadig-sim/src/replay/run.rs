@@ -32,12 +32,6 @@ const DELETION: SignedDuration = SignedDuration::from_secs(1);
 /// How long kubectl is given to see an object gone: a namespace takes 12 s at most (Z§19).
 const KUBECTL_WAITS: SignedDuration = SignedDuration::from_secs(20);
 
-/// How often a watch looks, in virtual time, while pods may become ready: for a while after everything that happens.
-const STEP: SignedDuration = SignedDuration::from_millis(50);
-
-/// How often it looks when nothing has happened for longer than a roll-out takes.
-const REST: SignedDuration = SignedDuration::from_millis(500);
-
 /// Replays a recording against a fresh simulator.
 ///
 /// # Errors
@@ -121,8 +115,6 @@ struct Replay<'a> {
     deleted: Option<(String, Timestamp)>,
     /// When the anchors of the active watches were.
     anchored: HashMap<usize, Timestamp>,
-    /// When something happened last.
-    stirred: Timestamp,
     report: Report,
 }
 
@@ -145,7 +137,6 @@ impl<'a> Replay<'a> {
             changed: HashMap::new(),
             deleted: None,
             anchored: HashMap::new(),
-            stirred: Timestamp::default(),
             report: Report::default(),
         }
     }
@@ -224,7 +215,6 @@ impl<'a> Replay<'a> {
         let circumstances = self.circumstances(exchange);
         let answer = self.caller.send(self.caller.request(exchange)).await;
         let now = self.caller.sim().now();
-        self.stirred = now;
         if exchange.is_mutation() {
             if let Some(focus) = Focus::of(exchange) {
                 let seconds = exchange.answered().duration_since(exchange.ts).as_secs();
@@ -289,7 +279,6 @@ impl<'a> Replay<'a> {
                 self.begin(Anchor::Actions(index)).await;
                 begun = true;
             }
-            self.stirred = self.caller.sim().now();
             if let Err(what) = self.act(&entry.action).await {
                 self.report
                     .differences
@@ -368,21 +357,16 @@ impl<'a> Replay<'a> {
     /// Moves the clock on, looking at everything that happens on the way; the clock never goes back.
     async fn advance(&mut self, to: Timestamp) {
         loop {
-            let now = self.caller.sim().now();
-            let due = self.caller.sim().next_due();
-            // What follows from the time alone is no event, so watching needs steps besides.
-            let pause = if now.duration_since(self.stirred) < ROLLOUT {
-                STEP
-            } else {
-                REST
+            let next = {
+                let world = self.caller.sim().lock();
+                // A pod becomes ready by the time alone, without an event.
+                let watched = !self.active.is_empty();
+                let ready = watched.then(|| world.next_readiness()).flatten();
+                world.next_due().into_iter().chain(ready).min()
             };
-            let step = (!self.active.is_empty()).then(|| now.checked_add(pause).unwrap_or(to));
-            match due.into_iter().chain(step).min() {
-                Some(next) if next < to => self.caller.sim().advance_to(next.max(now)),
+            match next {
+                Some(next) if next < to => self.caller.sim().advance_to(next),
                 _ => break,
-            }
-            if due.is_some_and(|due| due <= self.caller.sim().now()) {
-                self.stirred = self.caller.sim().now();
             }
             self.look().await;
         }

@@ -228,6 +228,16 @@ impl World {
         self.queue.next_due()
     }
 
+    /// When a pod becomes ready next; `None` when none is on its way.
+    pub(crate) fn next_readiness(&self) -> Option<Timestamp> {
+        let now = self.now();
+        let namespaces = self.clusters.values().flat_map(|it| it.namespaces.values());
+        let kinds = namespaces.flat_map(|namespace| namespace.objects.values());
+        let pods = kinds.flat_map(|kind| kind.values().flat_map(|object| &object.pods));
+        let ready = pods.filter_map(|pod| pod.ready_at);
+        ready.filter(|at| *at > now).min()
+    }
+
     /// A number that tells an environment from a later one of the same key.
     pub(crate) fn life(&mut self) -> u64 {
         self.lives += 1;
