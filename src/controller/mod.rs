@@ -535,12 +535,13 @@ async fn watch_lists(ctx: &Arc<Context>) {
                     (next, Some(Arc::clone(&list))),
                 )
                 .and_then(|(_, list)| list);
-            let Some(before) = before else { continue };
             for environment in ctx.users(&key) {
                 let env = &environment.spec.env_key;
-                if environment.spec.project_key == project
-                    && before.environments.get(env) != list.environments.get(env)
-                {
+                // After a failure everybody looks again, whose own retry may be minutes away.
+                let changed = before.as_ref().is_none_or(|before| {
+                    before.environments.get(env) != list.environments.get(env)
+                });
+                if environment.spec.project_key == project && changed {
                     let _ = ctx
                         .wake_environment
                         .send(ObjectRef::from_obj(&*environment));
