@@ -301,18 +301,19 @@ pub(super) fn conflict(
     message: &str,
 ) -> Result<(), Fail> {
     let own: Vec<String> = ids(environment).collect();
+    // From 5.0 on two kinds are looked for in the whole cluster (Z§12).
+    let everywhere =
+        |id: &str| id.starts_with("ClusterRole/") || id.starts_with("ClusterRoleBinding/");
+    let has_everywhere = world.level >= Level::V50 && own.iter().any(|id| everywhere(id));
     for other in world.environments.values() {
         let is_itself = (&other.project, &other.key) == (&environment.project, &environment.key);
-        if is_itself || other.cluster_id != environment.cluster_id {
+        let shares = other.namespace == environment.namespace;
+        // Rendering is dear: only what can be in the way is looked at.
+        if is_itself || other.cluster_id != environment.cluster_id || !(shares || has_everywhere) {
             continue;
         }
-        let shares = other.namespace == environment.namespace;
-        // From 5.0 on two kinds are looked for in the whole cluster (Z§12).
-        let everywhere = |id: &str| {
-            world.level >= Level::V50
-                && (id.starts_with("ClusterRole/") || id.starts_with("ClusterRoleBinding/"))
-        };
-        if let Some(id) = ids(other).find(|id| own.contains(id) && (shares || everywhere(id))) {
+        let mut theirs = ids(other);
+        if let Some(id) = theirs.find(|id| own.contains(id) && (shares || everywhere(id))) {
             return Err(Fail::multi(format!(
                 "{message}: resource is applied by other envs: {id}: {}/{}",
                 other.project, other.key
