@@ -284,6 +284,11 @@ impl World {
                     let mut new = dress(object);
                     render::stamp(&mut new, seconds);
                     let old = old.map(dress);
+                    let (kind, name) = kind_and_name(object);
+                    if kind == "Job" {
+                        // Jobs cannot be changed: they are made anew (Z§5.5).
+                        kube.remove(&namespace, &kind, &name);
+                    }
                     ok &= kube
                         .create_or_patch(cx, &namespace, old.as_ref(), &new)
                         .is_ok();

@@ -331,6 +331,34 @@ async fn z17_15_the_status_of_a_service_follows_what_it_is_made_of() {
 }
 
 #[tokio::test]
+async fn z17_15_a_changed_job_is_made_anew_and_a_document_that_disappears_goes() {
+    let zadig = Zadig::start().await;
+    let job = |image: &str| {
+        format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata:\n  name: once\nspec:\n  template:\n    spec:\n      restartPolicy: Never\n      containers:\n      - {{name: once, image: {image}}}\n"
+        )
+    };
+    let config = "---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: beside\n";
+    template(&zadig, "once", &format!("{}{config}", job("a"))).await;
+    zadig.create("dev", &["once"]).await;
+    let uid = || zadig.object(NAMESPACE, "Job", "once")["metadata"]["uid"].clone();
+    let first = uid();
+    zadig.update("dev", json!([{"service_name": "once"}])).await;
+    assert_eq!(uid(), first, "its text is the same");
+    let body = json!({"type": "k8s", "yaml": job("b")});
+    let revised = zadig.put("/service/yaml/once?projectKey=shop", &body).await;
+    assert_eq!(revised.whole(), success());
+    zadig.update("dev", json!([{"service_name": "once"}])).await;
+    let made = zadig.object(NAMESPACE, "Job", "once");
+    assert_ne!(made["metadata"]["uid"], first);
+    assert_eq!(
+        made["spec"]["template"]["spec"]["containers"][0]["image"],
+        "b"
+    );
+    assert_eq!(zadig.object(NAMESPACE, "ConfigMap", "beside"), Value::Null);
+}
+
+#[tokio::test]
 async fn z17_15_a_service_without_its_template_goes_with_the_next_update() {
     let zadig = running().await;
     let path = "/service/yaml/plain?projectKey=shop";
