@@ -22,7 +22,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::stream::{self, SelectAll, Stream, StreamExt};
+use futures::stream::{self, FuturesUnordered, SelectAll, Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::controller::{Config, ReconcileRequest, applier};
@@ -32,7 +32,7 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
@@ -451,103 +451,126 @@ async fn tell_connections(ctx: &Context) {
     }
 }
 
-/// By connection and project: when the next list is due, and the last one.
-type Due = HashMap<(ConnectionKey, String), (Instant, Option<Arc<List>>)>;
+/// A project as one connection sees it.
+type Place = (ConnectionKey, String);
+
+/// When the next list of each project is due, `None` while one is under way, and the last one.
+type Due = HashMap<Place, (Option<Instant>, Option<Arc<List>>)>;
 
 /// Keeps one list per project fresh and wakes the objects whose environment changed in it (design §6).
 async fn watch_lists(ctx: &Arc<Context>) {
     let mut due: Due = HashMap::new();
+    let mut looks = FuturesUnordered::new();
     let mut ticks: u32 = 0;
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        tokio::time::sleep(TICK).await;
-        let links = ctx.hub.up();
-        if links.is_empty() {
-            continue;
+        // A Zadig that is slow to answer holds up nobody else's lists.
+        tokio::select! {
+            _ = tick.tick() => {
+                let links = ctx.hub.up();
+                if links.is_empty() {
+                    continue;
+                }
+                ticks = ticks.wrapping_add(1);
+                if ticks % 240 == 1 {
+                    forget_gone(ctx);
+                }
+                looks.extend(due_lists(ctx, links, &mut due).into_iter().map(look));
+            }
+            Some((place, zadig, list)) = looks.next() => {
+                listed(ctx, place, &zadig, list, &mut due);
+            }
         }
-        ticks = ticks.wrapping_add(1);
-        if ticks % 240 == 1 {
-            let uids: BTreeSet<String> = ctx
-                .environments
-                .state()
-                .iter()
-                .filter_map(|object| object.uid())
-                .collect();
-            let configs = ctx.configs.state();
-            let configs: BTreeSet<String> = configs.iter().filter_map(|it| it.uid()).collect();
-            ctx.locals.keep(&uids);
-            ctx.config_locals.keep(&configs);
-            let bindings = ctx.bindings.state();
-            let bindings: BTreeSet<String> = bindings.iter().filter_map(|it| it.uid()).collect();
-            ctx.binding_locals.keep(&bindings);
-            zadig::lock(&ctx.told).retain(|uid, _| {
-                uids.contains(uid) || configs.contains(uid) || bindings.contains(uid)
+    }
+}
+
+/// Forgets what was remembered of objects that are gone.
+fn forget_gone(ctx: &Context) {
+    let environments = ctx.environments.state();
+    let uids: BTreeSet<String> = environments.iter().filter_map(|it| it.uid()).collect();
+    let configs = ctx.configs.state();
+    let configs: BTreeSet<String> = configs.iter().filter_map(|it| it.uid()).collect();
+    let bindings = ctx.bindings.state();
+    let bindings: BTreeSet<String> = bindings.iter().filter_map(|it| it.uid()).collect();
+    ctx.locals.keep(&uids);
+    ctx.config_locals.keep(&configs);
+    ctx.binding_locals.keep(&bindings);
+    zadig::lock(&ctx.told)
+        .retain(|uid, _| uids.contains(uid) || configs.contains(uid) || bindings.contains(uid));
+}
+
+/// The projects whose list is due, which are noted as under way.
+fn due_lists(
+    ctx: &Context,
+    links: Vec<(ConnectionKey, Arc<Zadig>)>,
+    due: &mut Due,
+) -> Vec<(Place, Arc<Zadig>)> {
+    let mut projects: HashMap<ConnectionKey, BTreeSet<String>> = HashMap::new();
+    for environment in ctx.environments.state() {
+        if !environment.spec.suspend {
+            projects
+                .entry(Context::connection_key(&environment))
+                .or_default()
+                .insert(environment.spec.project_key.clone());
+        }
+    }
+    let now = Instant::now();
+    let mut looks = Vec::new();
+    for (key, zadig) in links {
+        let wanted = projects.remove(&key).unwrap_or_default();
+        zadig.keep_lists(&wanted);
+        due.retain(|(connection, project), _| connection != &key || wanted.contains(project));
+        for project in wanted {
+            let place = (key.clone(), project);
+            let slot = due.entry(place.clone()).or_insert_with(|| {
+                let first = zadig.intervals.list.mul_f64(0.5 + fastrand::f64() / 2.0);
+                (Some(now + first), None)
             });
-        }
-        let mut projects: HashMap<ConnectionKey, BTreeSet<String>> = HashMap::new();
-        for environment in ctx.environments.state() {
-            if !environment.spec.suspend {
-                projects
-                    .entry(Context::connection_key(&environment))
-                    .or_default()
-                    .insert(environment.spec.project_key.clone());
+            if slot.0.is_some_and(|at| at <= now) {
+                slot.0 = None;
+                looks.push((place, Arc::clone(&zadig)));
             }
         }
-        let now = Instant::now();
-        let mut looks = Vec::new();
-        for (key, zadig) in links {
-            let wanted = projects.remove(&key).unwrap_or_default();
-            zadig.keep_lists(&wanted);
-            due.retain(|(connection, project), _| connection != &key || wanted.contains(project));
-            for project in wanted {
-                let slot = due
-                    .entry((key.clone(), project.clone()))
-                    .or_insert_with(|| {
-                        (
-                            now + zadig.intervals.list.mul_f64(0.5 + fastrand::f64() / 2.0),
-                            None,
-                        )
-                    });
-                if slot.0 <= now {
-                    looks.push((key.clone(), project, Arc::clone(&zadig)));
-                }
-            }
-        }
-        let found = futures::future::join_all(looks.into_iter().map(
-            |(key, project, zadig): (ConnectionKey, String, Arc<Zadig>)| async move {
-                let since = now.checked_sub(zadig.intervals.list / 2).unwrap_or(now);
-                let list = zadig.list(&project, since).await.ok();
-                (key, project, zadig, list)
-            },
-        ))
-        .await;
-        for (key, project, zadig, list) in found {
-            let next = Instant::now() + zadig.intervals.list.mul_f64(1.0 - fastrand::f64() / 20.0);
-            let Some(list) = list else {
-                // Whether it is the list, the token or Zadig as a whole is told by the connection.
-                zadig.forget_probe();
-                ctx.wake_connection(&key);
-                due.insert((key, project), (next, None));
-                continue;
-            };
-            let before = due
-                .insert(
-                    (key.clone(), project.clone()),
-                    (next, Some(Arc::clone(&list))),
-                )
-                .and_then(|(_, list)| list);
-            for environment in ctx.users(&key) {
-                let env = &environment.spec.env_key;
-                // After a failure everybody looks again, whose own retry may be minutes away.
-                let changed = before.as_ref().is_none_or(|before| {
-                    before.environments.get(env) != list.environments.get(env)
-                });
-                if environment.spec.project_key == project && changed {
-                    let _ = ctx
-                        .wake_environment
-                        .send(ObjectRef::from_obj(&*environment));
-                    ctx.wake_bindings(&environment);
-                }
-            }
+    }
+    looks
+}
+
+async fn look((place, zadig): (Place, Arc<Zadig>)) -> (Place, Arc<Zadig>, Option<Arc<List>>) {
+    let now = Instant::now();
+    let since = now.checked_sub(zadig.intervals.list / 2).unwrap_or(now);
+    let list = zadig.list(&place.1, since).await.ok();
+    (place, zadig, list)
+}
+
+/// Notes when the next list is due, and wakes whose environment is not as in the last one.
+fn listed(ctx: &Context, place: Place, zadig: &Zadig, list: Option<Arc<List>>, due: &mut Due) {
+    let Some(slot) = due.get_mut(&place) else {
+        // Nobody works in the project any more.
+        return;
+    };
+    let next = Instant::now() + zadig.intervals.list.mul_f64(1.0 - fastrand::f64() / 20.0);
+    slot.0 = Some(next);
+    let (key, project) = place;
+    let Some(list) = list else {
+        // Whether it is the list, the token or Zadig as a whole is told by the connection.
+        zadig.forget_probe();
+        ctx.wake_connection(&key);
+        slot.1 = None;
+        return;
+    };
+    let before = slot.1.replace(Arc::clone(&list));
+    for environment in ctx.users(&key) {
+        let env = &environment.spec.env_key;
+        // After a failure everybody looks again, whose own retry may be minutes away.
+        let changed = before
+            .as_ref()
+            .is_none_or(|before| before.environments.get(env) != list.environments.get(env));
+        if environment.spec.project_key == project && changed {
+            let _ = ctx
+                .wake_environment
+                .send(ObjectRef::from_obj(&*environment));
+            ctx.wake_bindings(&environment);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! A Zadig that is not there: at the start, later, and when something is to be deleted.
 
+use serde_json::json;
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::environment::ZadigEnvironment;
-use zadig_sim::{FaultAction, FaultRule, Sim};
+use zadig_sim::{FaultAction, FaultRule, Options, Sim};
 
-use crate::support::{EnvironmentFixture, Setup, is_ready, is_stalled, simulated_with};
+use crate::support::zadig::seed_of_the_recordings;
+use crate::support::{EnvironmentFixture, Setup, is_ready, is_stalled, simulated, simulated_with};
 
 /// Nobody answers any more.
 fn take_down(sim: &Sim) {
@@ -107,5 +109,69 @@ fn deleting_while_zadig_is_down_is_told_and_ends_when_it_is_up() {
         sim.clear_faults();
         world.await_gone::<ZadigEnvironment>("dev").await;
         assert_eq!(world.zadig.environment(&world.env_key("dev")).await, None);
+    });
+}
+
+#[test]
+fn a_change_in_zadig_is_noticed_although_a_list_fails_in_between() {
+    let setup = Setup::default().intervals("1s", "15m", "30s");
+    simulated_with(setup, async |world, sim| {
+        let image = |tag: &str| format!("registry.example.com/reg-main/plain:{tag}");
+        let env = world
+            .environment("dev")
+            .image("plain", "plain", &image("v1"));
+        world.apply(&env).await;
+        world.await_ready("dev").await;
+        world.await_lists(sim, 3).await;
+        let busy = FaultAction::Refuse {
+            status: 500,
+            body: String::new(),
+        };
+        let key = world.env_key("dev");
+        let failing = FaultRule::always(busy).on("environment.list");
+        sim.fault(failing);
+        world
+            .zadig
+            .set_image(&key, "plain", "plain", &image("hand"))
+            .await;
+        world.await_lists(sim, 1).await;
+        sim.clear_faults();
+        world
+            .eventually("the image is repaired", async || {
+                let running = world.zadig.running_image(&key, "plain", "plain").await;
+                running == Some(image("v1"))
+            })
+            .await;
+    });
+}
+
+#[test]
+fn a_zadig_that_does_not_answer_holds_up_no_other() {
+    simulated(async |world, sim| {
+        let slow = zadig_sim::start(&seed_of_the_recordings(), Options::default())
+            .await
+            .expect("there is a free port");
+        let mut other = world.connection();
+        other.metadata.name = Some("slow".to_owned());
+        other.spec.url = slow.url.clone();
+        world.apply(&other).await;
+        world
+            .await_that::<ZadigConnection>("slow", "Ready", is_ready)
+            .await;
+        let hour = FaultAction::Delay {
+            milliseconds: 3_600_000,
+        };
+        slow.sim
+            .fault(FaultRule::always(hour).on("environment.list"));
+        let waiting = world
+            .environment("waiting")
+            .field("connectionRef", json!({"name": "slow"}));
+        world.apply(&waiting).await;
+        world
+            .apply(&world.environment("dev").service("plain"))
+            .await;
+        world.await_ready("dev").await;
+        // One each second, where a list that is not answered takes at least ten.
+        world.await_lists(sim, 10).await;
     });
 }
