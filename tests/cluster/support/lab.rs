@@ -85,7 +85,8 @@ async fn run_operator(client: Client) {
     let settings = Settings {
         namespace: OPERATOR_NAMESPACE.to_owned(),
         watch_namespaces: Vec::new(),
-        concurrency: 16,
+        // Dozens of worlds share this operator, and one that is slow by design must not hold up the others.
+        concurrency: 128,
     };
     // It is never told to stop: it ends with the process.
     let running = tokio::spawn(controller::run(

@@ -30,7 +30,8 @@ use super::zadig::Zadig;
 
 /// Zadig's own default of waiting for pods is five minutes; a scenario has pods that start at once.
 const REAL_PATIENCE: Duration = Duration::from_mins(3);
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The simulator needs seconds; a machine that compiles at the same time needs many more.
+const PATIENCE: Duration = Duration::from_secs(90);
 /// Releasing an object takes one reconcile.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(10);
 /// A scenario may have a thousand objects.
