@@ -69,6 +69,7 @@ fn valid(kind: &str) -> Vec<Value> {
                         "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1, "policy": "Enforce"}],
                     }],
                     "creation": "Create", "deletion": "Delete", "prune": "Owned",
+                    "bindings": {"from": "Selector", "selector": {"matchLabels": {"team": "blue"}}},
                 })
             };
             let id = json!({"id": "0123456789abcdef01234567"});
@@ -98,6 +99,25 @@ fn valid(kind: &str) -> Vec<Value> {
                 config("ConfigMap", "manifest", manifest),
                 config("ConfigMap", "configMapRef", json!({"name": "app"})),
                 config("Secret", "secretRef", json!({"name": "app"})),
+            ]
+        }
+        "ZadigServiceBinding" => {
+            let binding = |variable: Value| {
+                json!({
+                    "environmentRef": {"name": "dev", "namespace": "zadig"},
+                    "service": {
+                        "name": "api", "restartToken": "x", "variables": [variable],
+                        "containers": [{"name": "api", "image": "api:1", "policy": "Enforce"}],
+                        "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1, "policy": "Enforce"}],
+                    },
+                    "scaleTarget": {"kind": "StatefulSet", "name": "db"}, "replicas": 1,
+                    "creation": "Create", "deletion": "Delete",
+                })
+            };
+            vec![
+                binding(json!({"key": "a", "value": "x"})),
+                binding(json!({"key": "a", "valueFrom": {"secretKeyRef": key}})),
+                binding(json!({"key": "a", "valueFrom": {"configMapKeyRef": key}})),
             ]
         }
         other => panic!("there is no valid spec of {other}"),

@@ -18,12 +18,13 @@ const ID: &str = "id must be an id of Zadig: 24 hexadecimal digits in lower case
 const DURATION: &str =
     "must be a duration of whole numbers with the units h, m, s or ms, such as 30s or 1h30m";
 const SOURCE: &str = "set exactly one of secretKeyRef, configMapKeyRef";
+const SELECTOR: &str = "selector goes with from: Selector, and only with it";
 const DRIFT: &str = "Zadig tells times in seconds, and drift must not stay unseen";
 
 /// What somebody writes.
 enum Try {
     /// A new object: the valid one with this at that path.
-    New(&'static str, Value),
+    New(String, Value),
     /// A change of the object that has every optional identity field.
     Change(Value),
     /// A change of the object that has none.
@@ -32,23 +33,27 @@ enum Try {
 
 struct Case {
     kind: &'static str,
-    field: &'static str,
+    field: String,
     sentence: String,
     tries: Vec<Try>,
 }
 
 fn case(
     kind: &'static str,
-    field: &'static str,
+    field: impl Into<String>,
     sentence: impl Into<String>,
     tries: impl Into<Vec<Try>>,
 ) -> Case {
     Case {
         kind,
-        field,
+        field: field.into(),
         sentence: sentence.into(),
         tries: tries.into(),
     }
+}
+
+fn new(path: impl Into<String>, value: Value) -> Try {
+    Try::New(path.into(), value)
 }
 
 fn valid(kind: &str) -> Value {
@@ -81,6 +86,16 @@ fn valid(kind: &str) -> Value {
             "name": "app",
             "manifest": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}},
         }),
+        "ZadigServiceBinding" => json!({
+            "environmentRef": {"name": "dev", "namespace": "zadig"},
+            "service": {
+                "name": "api",
+                "variables": [{"key": "a", "value": "x"}],
+                "containers": [{"name": "api", "image": "api:1"}],
+                "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1}],
+            },
+            "scaleTarget": {"kind": "StatefulSet", "name": "db"},
+        }),
         other => panic!("there is no valid spec of {other}"),
     })
 }
@@ -96,8 +111,8 @@ fn bare() -> Value {
 fn connection_cases() -> Vec<Case> {
     let case =
         |field, sentence: &str, tries: Vec<Try>| case("ZadigConnection", field, sentence, tries);
-    let url = |url: &str| vec![Try::New("url", json!(url))];
-    let interval = |path, value: &str| vec![Try::New(path, json!(value))];
+    let url = |url: &str| vec![new("url", json!(url))];
+    let interval = |path, value: &str| vec![new(path, json!(value))];
     vec![
         case(
             "spec.url",
@@ -113,8 +128,8 @@ fn connection_cases() -> Vec<Case> {
             "spec.url",
             "url must end before the first '?' or '#': only scheme, host, port and path prefix are used",
             vec![
-                Try::New("url", json!("https://zadig.example.com?token=x")),
-                Try::New("url", json!("https://zadig.example.com#top")),
+                new("url", json!("https://zadig.example.com?token=x")),
+                new("url", json!("https://zadig.example.com#top")),
             ],
         ),
         case(
@@ -125,37 +140,37 @@ fn connection_cases() -> Vec<Case> {
         case(
             "spec.tokenSecretRef.name",
             &format!("name must be the name of a Secret: {SUBDOMAIN}"),
-            vec![Try::New("tokenSecretRef.name", json!("Zadig_Token"))],
+            vec![new("tokenSecretRef.name", json!("Zadig_Token"))],
         ),
         case(
             "spec.tokenSecretRef.key",
             "key must be a key of a Secret or ConfigMap: letters, digits, '-', '_' and '.'",
-            vec![Try::New("tokenSecretRef.key", json!("a key"))],
+            vec![new("tokenSecretRef.key", json!("a key"))],
         ),
         case(
             "spec.caBundle",
             "set exactly one of configMapRef, secretRef, inline",
             vec![
-                Try::New("caBundle", json!({})),
-                Try::New("caBundle.secretRef", json!({"name": "ca", "key": "ca.crt"})),
+                new("caBundle", json!({})),
+                new("caBundle.secretRef", json!({"name": "ca", "key": "ca.crt"})),
             ],
         ),
         case(
             "spec.access[].projects",
             "projects must be keys of Zadig projects: lower-case letters, digits and '-', and '*' for any characters",
-            vec![Try::New("access.0.projects", json!(["Shop"]))],
+            vec![new("access.0.projects", json!(["Shop"]))],
         ),
         case(
             "spec.access[].targetNamespaces",
             "targetNamespaces must be names of namespaces: lower-case letters, digits and '-', and '*' for any characters",
-            vec![Try::New("access.0.targetNamespaces", json!(["shop_1"]))],
+            vec![new("access.0.targetNamespaces", json!(["shop_1"]))],
         ),
         case(
             "spec.access[].namespaces.selector",
-            "selector goes with from: Selector, and only with it",
+            SELECTOR,
             vec![
-                Try::New("access.0.namespaces.from", json!("Selector")),
-                Try::New(
+                new("access.0.namespaces.from", json!("Selector")),
+                new(
                     "access.0.namespaces.selector",
                     json!({"matchLabels": {"team": "blue"}}),
                 ),
@@ -248,11 +263,75 @@ fn environment_identity_cases() -> Vec<Case> {
     ]
 }
 
+/// The two ways to name none or both of a Secret and a ConfigMap.
+fn sources(path: &str) -> Vec<Try> {
+    let both = json!({
+        "secretKeyRef": {"name": "a", "key": "a"},
+        "configMapKeyRef": {"name": "a", "key": "a"},
+    });
+    [json!({}), both]
+        .map(|source| new(path, json!({"key": "a", "valueFrom": source})))
+        .into()
+}
+
+/// What a service is held to, wherever it is declared: at this field of a kind, by this path in its valid spec.
+fn service_cases(kind: &'static str, at: &str, path: &str) -> Vec<Case> {
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case(kind, format!("{at}{field}"), sentence, tries)
+    };
+    let one = |field: &str, value: Value| vec![new(format!("{path}{field}"), value)];
+    let variables = [
+        json!({"key": "a"}),
+        json!({"key": "a", "useGlobal": false}),
+        json!({"key": "a", "value": "x", "useGlobal": true}),
+    ];
+    let images = ["api", "registry.example.com:5000/api", "api:", "a pi:1"];
+    vec![
+        case(
+            ".name",
+            "name must be the name of a service of the project: letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+            one(".name", json!("my service")),
+        ),
+        case(
+            ".variables[]",
+            "set exactly one of value, valueFrom, useGlobal: true",
+            variables
+                .map(|variable| new(format!("{path}.variables.0"), variable))
+                .into(),
+        ),
+        case(
+            ".variables[].valueFrom",
+            SOURCE,
+            sources(&format!("{path}.variables.0")),
+        ),
+        case(
+            ".containers[].name",
+            &format!("name must be the name of a container: {LABEL}"),
+            one(".containers.0.name", json!("Api")),
+        ),
+        case(
+            ".containers[].image",
+            "image must be an image with a tag or a digest, such as registry.example.com/shop/api:1.4.2",
+            images
+                .map(|image| new(format!("{path}.containers.0.image"), json!(image)))
+                .into(),
+        ),
+        case(
+            ".workloads[].name",
+            &format!("name must be the name of a workload: {SUBDOMAIN}"),
+            one(".workloads.0.name", json!("Api")),
+        ),
+    ]
+}
+
 fn environment_cases() -> Vec<Case> {
-    let case =
-        |field, sentence: &str, tries: Vec<Try>| case("ZadigEnvironment", field, sentence, tries);
-    let new = |path, value: Value| vec![Try::New(path, value)];
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case("ZadigEnvironment", field, sentence, tries)
+    };
+    let one = |path: &str, value: Value| vec![new(path, value)];
     let label = |what: &str| format!("{what}: {LABEL}");
+    let id = "0123456789abcdef01234567";
+    let keys = ["Dev", "dev_1", "-dev", "dev-", "dev.1"];
     let reserved = [
         "production",
         "variable",
@@ -265,159 +344,147 @@ fn environment_cases() -> Vec<Case> {
         "image",
         "scale",
     ];
-    let source = json!({
-        "secretKeyRef": {"name": "a", "key": "a"},
-        "configMapKeyRef": {"name": "a", "key": "a"},
+    let long = json!({
+        "connectionRef": {"name": "default"}, "projectKey": "p".repeat(29), "envKey": "e".repeat(30),
     });
     vec![
         case(
             "spec.projectKey",
             &label("projectKey must be the key of a Zadig project"),
-            new("projectKey", json!("Shop")),
+            one("projectKey", json!("Shop")),
         ),
         case(
             "spec.envKey",
             &label("envKey must be the key of an environment"),
-            ["Dev", "dev_1", "-dev", "dev-", "dev.1"]
-                .map(|key| Try::New("envKey", json!(key)))
-                .into(),
+            keys.map(|key| new("envKey", json!(key))).into(),
         ),
         case(
             "spec.envKey",
             "envKey is a word that Zadig reserves; none of production, variable, services, envcfgs, envcfg, service, helm, kube, image, scale can be used",
-            reserved.map(|key| Try::New("envKey", json!(key))).into(),
+            reserved.map(|key| new("envKey", json!(key))).into(),
         ),
         case(
             "spec.namespace",
             &label("namespace must be the name of a namespace"),
-            new("namespace", json!("Shop.dev")),
+            one("namespace", json!("Shop.dev")),
         ),
         case(
             "spec.namespace",
             "namespace must be set here, because its default, <projectKey>-env-<envKey>, would be longer than 63 characters",
-            vec![Try::New(
-                "",
-                json!({"connectionRef": {"name": "default"}, "projectKey": "p".repeat(29), "envKey": "e".repeat(30)}),
-            )],
+            one("", long),
         ),
         case(
             "spec.connectionRef.name",
             &format!("name must be the name of a ZadigConnection: {SUBDOMAIN}"),
-            new("connectionRef.name", json!("De fault")),
+            one("connectionRef.name", json!("De fault")),
         ),
         case(
             "spec.connectionRef.namespace",
             &label("namespace must be the name of a namespace"),
-            new("connectionRef.namespace", json!("a.b")),
+            one("connectionRef.namespace", json!("a.b")),
         ),
         case(
             "spec.cluster",
             "set exactly one of name, id",
-            vec![
-                Try::New("cluster", json!({})),
-                Try::New("cluster.id", json!("0123456789abcdef01234567")),
-            ],
+            vec![new("cluster", json!({})), new("cluster.id", json!(id))],
         ),
-        case("spec.cluster.id", ID, new("cluster", json!({"id": "blue"}))),
+        case("spec.cluster.id", ID, one("cluster", json!({"id": "blue"}))),
         case(
             "spec.registry",
             "set exactly one of address, id",
-            vec![
-                Try::New("registry", json!({})),
-                Try::New("registry.id", json!("0123456789abcdef01234567")),
-            ],
+            vec![new("registry", json!({})), new("registry.id", json!(id))],
         ),
         case(
             "spec.registry.id",
             ID,
-            new("registry", json!({"id": "0123456789ABCDEF01234567"})),
+            one("registry", json!({"id": id.to_uppercase()})),
         ),
         case(
             "spec.globalVariables[]",
             "set exactly one of value, valueFrom",
-            new("globalVariables.0", json!({"key": "a"})),
+            one("globalVariables.0", json!({"key": "a"})),
         ),
         case(
             "spec.globalVariables[].valueFrom",
             SOURCE,
+            sources("globalVariables.0"),
+        ),
+        case(
+            "spec.bindings.selector",
+            SELECTOR,
             vec![
-                Try::New("globalVariables.0", json!({"key": "a", "valueFrom": {}})),
-                Try::New(
-                    "globalVariables.0",
-                    json!({"key": "a", "valueFrom": source.clone()}),
+                new("bindings", json!({"from": "Selector"})),
+                new(
+                    "bindings",
+                    json!({"from": "All", "selector": {"matchLabels": {"team": "blue"}}}),
                 ),
             ],
         ),
+    ]
+}
+
+fn binding_cases() -> Vec<Case> {
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case("ZadigServiceBinding", field, sentence, tries)
+    };
+    let other = "the service would be another one; create a new ZadigServiceBinding";
+    vec![
         case(
-            "spec.services[].name",
-            "name must be the name of a service of the project: letters, digits, '-', '_' and '.', with a letter or digit at both ends",
-            new("services.0.name", json!("my service")),
-        ),
-        case(
-            "spec.services[].variables[]",
-            "set exactly one of value, valueFrom, useGlobal: true",
+            "spec.environmentRef",
+            &format!("environmentRef cannot be changed, added or removed: {other}"),
             vec![
-                Try::New("services.0.variables.0", json!({"key": "a"})),
-                Try::New(
-                    "services.0.variables.0",
-                    json!({"key": "a", "useGlobal": false}),
-                ),
-                Try::New(
-                    "services.0.variables.0",
-                    json!({"key": "a", "value": "x", "useGlobal": true}),
-                ),
+                Try::Change(json!({"environmentRef": {"name": "other"}})),
+                Try::Change(json!({"environmentRef": {"namespace": null}})),
             ],
         ),
         case(
-            "spec.services[].variables[].valueFrom",
-            SOURCE,
-            vec![
-                Try::New(
-                    "services.0.variables.0",
-                    json!({"key": "a", "valueFrom": {}}),
-                ),
-                Try::New(
-                    "services.0.variables.0",
-                    json!({"key": "a", "valueFrom": source}),
-                ),
-            ],
+            "spec.service",
+            &format!("service.name cannot be changed: {other}"),
+            vec![Try::Change(json!({"service": {"name": "other"}}))],
         ),
         case(
-            "spec.services[].containers[].name",
-            &label("name must be the name of a container"),
-            new("services.0.containers.0.name", json!("Api")),
+            "spec.scaleTarget",
+            "scaleTarget is scaled by spec.replicas, so service.workloads must not name it too",
+            vec![new(
+                "scaleTarget",
+                json!({"kind": "Deployment", "name": "api"}),
+            )],
         ),
         case(
-            "spec.services[].containers[].image",
-            "image must be an image with a tag or a digest, such as registry.example.com/shop/api:1.4.2",
-            ["api", "registry.example.com:5000/api", "api:", "a pi:1"]
-                .map(|image| Try::New("services.0.containers.0.image", json!(image)))
-                .into(),
-        ),
-        case(
-            "spec.services[].workloads[].name",
+            "spec.scaleTarget.name",
             &format!("name must be the name of a workload: {SUBDOMAIN}"),
-            new("services.0.workloads.0.name", json!("Api")),
+            vec![new("scaleTarget.name", json!("Api"))],
+        ),
+        case(
+            "spec.environmentRef.name",
+            &format!("name must be the name of a ZadigEnvironment: {SUBDOMAIN}"),
+            vec![new("environmentRef.name", json!("a b"))],
+        ),
+        case(
+            "spec.environmentRef.namespace",
+            &format!("namespace must be the name of a namespace: {LABEL}"),
+            vec![new("environmentRef.namespace", json!("a.b"))],
         ),
     ]
 }
 
 fn config_cases() -> Vec<Case> {
-    let case =
-        |field, sentence: &str, tries: Vec<Try>| case("ZadigEnvConfig", field, sentence, tries);
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case("ZadigEnvConfig", field, sentence, tries)
+    };
     let fixed = |name: &str| {
         format!(
             "{name} cannot be changed, added or removed: the object would be another one; create a new ZadigEnvConfig"
         )
     };
     let name = |what: &str| format!("name must be the name of {what}: {SUBDOMAIN}");
-    let new = |spec: Value| vec![Try::New("", spec)];
+    let whole = |spec: Value| vec![new("", spec)];
     let from = |type_: &str, source: &str| {
         json!({
             "environmentRef": {"name": "dev"}, "type": type_, "name": "app", source: {"name": "app"},
         })
     };
-    let named = |source: &str, type_: &str| {
+    let misnamed = |type_: &str, source: &str| {
         with(
             &from(type_, source),
             &format!("{source}.name"),
@@ -443,53 +510,53 @@ fn config_cases() -> Vec<Case> {
         case(
             "spec.name",
             &name("a Kubernetes object"),
-            vec![Try::New("name", json!("a b"))],
+            vec![new("name", json!("a b"))],
         ),
         case(
             "spec.environmentRef.name",
             &name("a ZadigEnvironment"),
-            vec![Try::New("environmentRef.name", json!("a b"))],
+            vec![new("environmentRef.name", json!("a b"))],
         ),
         case(
             "spec.configMapRef.name",
             &name("a Secret or ConfigMap"),
-            new(named("configMapRef", "ConfigMap")),
+            whole(misnamed("ConfigMap", "configMapRef")),
         ),
         case(
             "spec.secretRef.name",
             &name("a Secret or ConfigMap"),
-            new(named("secretRef", "Secret")),
+            whole(misnamed("Secret", "secretRef")),
         ),
         case(
             "spec",
             "set exactly one of manifest, configMapRef, secretRef",
             vec![
-                Try::New("manifest", Value::Null),
-                Try::New("configMapRef", json!({"name": "app"})),
+                new("manifest", Value::Null),
+                new("configMapRef", json!({"name": "app"})),
             ],
         ),
         case(
             "spec.configMapRef",
             "configMapRef goes with type: ConfigMap",
-            new(from("Ingress", "configMapRef")),
+            whole(from("Ingress", "configMapRef")),
         ),
         case(
             "spec.secretRef",
             "secretRef goes with type: Secret and is its only source, so that no secret stands in this object",
             vec![
-                Try::New("", from("ConfigMap", "secretRef")),
-                Try::New("type", json!("Secret")),
+                new("", from("ConfigMap", "secretRef")),
+                new("type", json!("Secret")),
             ],
         ),
         case(
             "spec.manifest",
             "manifest must have the name that spec.name says, or none",
-            vec![Try::New("manifest.metadata", json!({"name": "other"}))],
+            vec![new("manifest.metadata", json!({"name": "other"}))],
         ),
         case(
             "spec.manifest",
             "manifest must be an object of the kind that type names (PVC stands for PersistentVolumeClaim)",
-            vec![Try::New("manifest.kind", json!("Service"))],
+            vec![new("manifest.kind", json!("Service"))],
         ),
     ]
 }
@@ -539,19 +606,19 @@ async fn read(world: &World, case: &Case) {
     let index = |field: &str| field.replace("[]", "[0]");
     for attempt in &case.tries {
         let (what, told) = match attempt {
-            Try::New("", spec) => (
+            Try::New(path, spec) if path.is_empty() => (
                 spec.clone(),
                 kind.try_create(world, &suspended(spec.clone())).await,
             ),
             Try::New(path, value) => {
                 let spec = with(&valid(case.kind), path, value.clone());
-                (json!({*path: value}), kind.try_create(world, &spec).await)
+                (json!({path: value}), kind.try_create(world, &spec).await)
             }
             Try::Change(patch) => (patch.clone(), kind.try_change(world, "full", patch).await),
             Try::ChangeBare(patch) => (patch.clone(), kind.try_change(world, "bare", patch).await),
         };
         let read = told.iter().any(|cause| {
-            cause.field == index(case.field) && cause.message.ends_with(&case.sentence)
+            cause.field == index(&case.field) && cause.message.ends_with(&case.sentence)
         });
         assert!(
             read,
@@ -567,7 +634,10 @@ fn every_rule_is_broken_and_its_sentence_read() {
         connection_cases(),
         environment_identity_cases(),
         environment_cases(),
+        service_cases("ZadigEnvironment", "spec.services[]", "services.0"),
         config_cases(),
+        binding_cases(),
+        service_cases("ZadigServiceBinding", "spec.service", "service"),
     ]
     .into_iter()
     .flatten()
@@ -577,7 +647,7 @@ fn every_rule_is_broken_and_its_sentence_read() {
         .map(|case| {
             (
                 case.kind.to_owned(),
-                case.field.to_owned(),
+                case.field.clone(),
                 case.sentence.clone(),
             )
         })
