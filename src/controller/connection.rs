@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
@@ -19,6 +18,7 @@ use zadig_client::{Client, Config, ErrorClass, Scope, Token};
 
 use super::context::Context;
 use super::driver::Rest;
+use super::queue::Requeue;
 use super::zadig::{ConnectionKey, Intervals, Link, Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::connection::{CaBundle, Server, ZadigConnection, ZadigConnectionStatus};
@@ -58,7 +58,7 @@ pub(super) async fn reconcile(
     keep(&object, &ctx, needed).await?;
     if object.metadata.deletion_timestamp.is_some() && !needed {
         ctx.hub.remove(&key);
-        return Ok(Requeue::await_change());
+        return Ok(Requeue::when_asked());
     }
     let result = match open(&object, &ctx).await? {
         Ok(zadig) => look(&object, zadig).await,
@@ -99,15 +99,13 @@ pub(super) async fn reconcile(
     if ctx.connection(&key).is_none() {
         // Deleted while it was looked at.
         ctx.hub.remove(&key);
-        return Ok(Requeue::await_change());
+        return Ok(Requeue::when_asked());
     }
     if changed {
         ctx.wake_users(&key);
     }
     write_status(&object, &ctx, result, users.len()).await?;
-    Ok(Requeue::requeue(
-        after.mul_f64(1.0 - fastrand::f64() / 10.0),
-    ))
+    Ok(Requeue::after(after.mul_f64(1.0 - fastrand::f64() / 10.0)))
 }
 
 /// The key of a connection.
@@ -119,9 +117,9 @@ pub(super) fn key(object: &ZadigConnection) -> ConnectionKey {
 }
 
 /// When a failed reconcile is tried again.
-pub(super) fn after_error(_: Arc<ZadigConnection>, error: &Error, _: Arc<Context>) -> Requeue {
+pub(super) fn after_error(error: &Error) -> Requeue {
     tracing::warn!(error = error.chain(), "connection not reconciled");
-    Requeue::requeue(match error.retry() {
+    Requeue::after(match error.retry() {
         Retry::After(after) => after,
         Retry::Backoff => Duration::from_secs(5),
         Retry::Slowly => DOWN_RETRY,

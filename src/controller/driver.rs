@@ -8,7 +8,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
-use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 
 use super::context::Context;
 use super::outcome::Outcome;
+use super::queue::Requeue;
 use super::zadig::{Budget, lock};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::Ownership;
@@ -212,9 +212,9 @@ pub(super) fn count<K: Managed>(_: &K, outcome: &'static str, started: Instant) 
 }
 
 /// When a reconcile is tried again whose outcome could not be told; everything else it judges by itself.
-pub(super) fn after_error<K: Managed>(_: Arc<K>, error: &Error, _: Arc<Context>) -> Requeue {
+pub(super) fn after_error(error: &Error) -> Requeue {
     tracing::debug!(error = error.chain(), "the status could not be written");
-    Requeue::requeue(Duration::from_secs(1))
+    Requeue::after(Duration::from_secs(1))
 }
 
 /// Whose object it is, by its annotation.

@@ -11,6 +11,7 @@ mod home;
 mod link;
 mod metrics;
 mod outcome;
+mod queue;
 mod rendered;
 mod service_binding;
 mod zadig;
@@ -25,7 +26,6 @@ use std::time::Duration;
 use futures::stream::{self, FuturesUnordered, SelectAll, Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::PartialObjectMeta;
-use kube::runtime::controller::{Config, ReconcileRequest, applier};
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -153,48 +153,62 @@ pub async fn run(
             ObjectRef::from_obj(&object)
         })
     };
-    let environment_queue = queue(environment_changes, environments_woken, &shutdown);
-    let config_queue = queue(config_changes, configs_woken, &shutdown);
-    let binding_queue = queue(binding_changes, bindings_woken, &shutdown);
-    let connection_queue = queue(connection_changes, connections_woken, &shutdown);
-    let config = Config::default().concurrency(settings.concurrency);
-
-    let environments_done = applier(
-        |object, ctx| Box::pin(environment::reconcile(object, ctx)),
-        driver::after_error,
-        Arc::clone(&ctx),
+    let environments_done = queue::run(
         environments,
-        environment_queue,
-        config.clone(),
-    )
-    .for_each(|_| async {});
-    let configs_done = applier(
-        |object, ctx| Box::pin(env_config::reconcile(object, ctx)),
-        driver::after_error,
-        Arc::clone(&ctx),
+        stream::select(environment_changes, woken(environments_woken)),
+        settings.concurrency.into(),
+        &shutdown,
+        |object| {
+            let attempt = environment::reconcile(object, Arc::clone(&ctx));
+            async move {
+                attempt
+                    .await
+                    .unwrap_or_else(|error| driver::after_error(&error))
+            }
+        },
+    );
+    let configs_done = queue::run(
         configs,
-        config_queue,
-        config.clone(),
-    )
-    .for_each(|_| async {});
-    let bindings_done = applier(
-        |object, ctx| Box::pin(service_binding::reconcile(object, ctx)),
-        driver::after_error,
-        Arc::clone(&ctx),
+        stream::select(config_changes, woken(configs_woken)),
+        settings.concurrency.into(),
+        &shutdown,
+        |object| {
+            let attempt = env_config::reconcile(object, Arc::clone(&ctx));
+            async move {
+                attempt
+                    .await
+                    .unwrap_or_else(|error| driver::after_error(&error))
+            }
+        },
+    );
+    let bindings_done = queue::run(
         bindings,
-        binding_queue,
-        config.clone(),
-    )
-    .for_each(|_| async {});
-    let connections_done = applier(
-        |object, ctx| Box::pin(connection::reconcile(object, ctx)),
-        connection::after_error,
-        Arc::clone(&ctx),
+        stream::select(binding_changes, woken(bindings_woken)),
+        settings.concurrency.into(),
+        &shutdown,
+        |object| {
+            let attempt = service_binding::reconcile(object, Arc::clone(&ctx));
+            async move {
+                attempt
+                    .await
+                    .unwrap_or_else(|error| driver::after_error(&error))
+            }
+        },
+    );
+    let connections_done = queue::run(
         connections,
-        connection_queue,
-        config,
-    )
-    .for_each(|_| async {});
+        stream::select(connection_changes, woken(connections_woken)),
+        settings.concurrency.into(),
+        &shutdown,
+        |object| {
+            let attempt = connection::reconcile(object, Arc::clone(&ctx));
+            async move {
+                attempt
+                    .await
+                    .unwrap_or_else(|error| connection::after_error(&error))
+            }
+        },
+    );
     let watching = async {
         tokio::select! {
             () = shutdown.cancelled() => {}
@@ -362,20 +376,9 @@ where
     }))
 }
 
-/// The queue of one kind: its own changes and whoever wakes it, until the end.
-fn queue<K>(
-    changes: impl Stream<Item = ObjectRef<K>> + Send + 'static,
-    mut woken: mpsc::UnboundedReceiver<ObjectRef<K>>,
-    shutdown: &CancellationToken,
-) -> impl Stream<Item = Result<ReconcileRequest<K>, std::convert::Infallible>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + 'static,
-{
-    let woken = stream::poll_fn(move |cx| woken.poll_recv(cx));
-    let end = shutdown.clone().cancelled_owned();
-    stream::select(changes, woken)
-        .map(|object| Ok(ReconcileRequest::from(object)))
-        .take_until(end)
+/// Those that somebody wants reconciled.
+fn woken<T>(mut woken: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> {
+    stream::poll_fn(move |cx| woken.poll_recv(cx))
 }
 
 /// Wakes whoever refers to a Secret or ConfigMap that changed. Only metadata is watched; values are read by name.

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
@@ -25,6 +24,7 @@ use super::driver::{self, Failures, Judgement, Managed, Rest};
 use super::home;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
+use super::queue::Requeue;
 use super::zadig::Zadig;
 use crate::api::condition::{Condition, Reason};
 use crate::api::env_config::{
@@ -104,7 +104,7 @@ pub(super) async fn reconcile(
     ctx: Arc<Context>,
 ) -> Result<Requeue, Error> {
     let Some(uid) = object.uid() else {
-        return Ok(Requeue::await_change());
+        return Ok(Requeue::when_asked());
     };
     let local = ctx.config_locals.of(&uid, Local::new);
     let mut local = local.lock().await;
@@ -114,12 +114,12 @@ pub(super) async fn reconcile(
     let (outcome, told, after) = match step {
         Ok(Step::Quiet(after)) => {
             driver::count(&*object, "quiet", started);
-            return Ok(Requeue::requeue(after));
+            return Ok(Requeue::after(after));
         }
         Ok(Step::Released(how)) => {
             tracing::info!(how, "released");
             driver::count(&*object, "released", started);
-            return Ok(Requeue::await_change());
+            return Ok(Requeue::when_asked());
         }
         Ok(Step::Tell(outcome, told, after)) => {
             local.failures = Failures::default();
@@ -130,7 +130,7 @@ pub(super) async fn reconcile(
             match local.failures.judge(&error, &*object, now) {
                 Judgement::Keep(word, after) => {
                     driver::count(&*object, word, started);
-                    return Ok(Requeue::requeue(after));
+                    return Ok(Requeue::after(after));
                 }
                 Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
             }
@@ -156,7 +156,7 @@ pub(super) async fn reconcile(
     } else {
         driver::jittered(after)
     };
-    Ok(Requeue::requeue(after))
+    Ok(Requeue::after(after))
 }
 
 /// One attempt: it never loops back, the next one observes afresh.

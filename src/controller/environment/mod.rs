@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::controller::Action as Requeue;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
@@ -26,6 +25,7 @@ use super::driver::{self, Failures, Judgement, Managed, Rest};
 use super::env_config;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
+use super::queue::Requeue;
 use super::zadig::{Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::{
@@ -85,7 +85,7 @@ pub(super) async fn reconcile(
     ctx: Arc<Context>,
 ) -> Result<Requeue, Error> {
     let Some(uid) = object.uid() else {
-        return Ok(Requeue::await_change());
+        return Ok(Requeue::when_asked());
     };
     let local = ctx.locals.of(&uid, Local::new);
     let mut local = local.lock().await;
@@ -106,11 +106,11 @@ async fn finish(
     let now = Timestamp::now();
     let (outcome, told, after) = match step {
         Ok(Step::Quiet(after)) => {
-            return Ok(("quiet", Requeue::requeue(after)));
+            return Ok(("quiet", Requeue::after(after)));
         }
         Ok(Step::Released(how)) => {
             tracing::info!(how, "released");
-            return Ok(("released", Requeue::await_change()));
+            return Ok(("released", Requeue::when_asked()));
         }
         Ok(Step::Tell {
             outcome,
@@ -123,7 +123,7 @@ async fn finish(
         Err(error) => {
             local.rest = None;
             match local.failures.judge(&error, object, now) {
-                Judgement::Keep(word, after) => return Ok((word, Requeue::requeue(after))),
+                Judgement::Keep(word, after) => return Ok((word, Requeue::after(after))),
                 Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
             }
         }
@@ -135,7 +135,7 @@ async fn finish(
     } else {
         driver::jittered(after)
     };
-    Ok((outcome.word(), Requeue::requeue(after)))
+    Ok((outcome.word(), Requeue::after(after)))
 }
 
 /// Writes the status if it differs, and an event if the reason does.

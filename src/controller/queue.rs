@@ -1,0 +1,273 @@
+//! Which object is reconciled next, and when again.
+//!
+//! Namespaces take turns, and the objects of one namespace come in the order in which they were asked for: a thousand that are
+//! applied together delay another namespace's single one by a turn. kube's own applier takes whichever waiting object its hash
+//! table shows first, and polls every running reconcile at each wake of one.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use kube::Resource;
+use kube::runtime::reflector::{ObjectRef, Store};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::time::{DelayQueue, delay_queue};
+use tracing::Instrument as _;
+
+/// When an object is reconciled again without being asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Requeue(Option<Duration>);
+
+impl Requeue {
+    /// After this time, if nobody asks earlier.
+    pub(super) fn after(after: Duration) -> Self {
+        // The timer ends the process beyond two years.
+        Self(Some(after.min(Duration::from_hours(24 * 30))))
+    }
+
+    /// Only when somebody asks.
+    pub(super) fn when_asked() -> Self {
+        Self(None)
+    }
+}
+
+/// Reconciles the objects that `asked` names, `concurrency` at the same time and each one never twice at once, until
+/// `shutdown`; what runs then is finished.
+pub(super) async fn run<K, F>(
+    store: Store<K>,
+    asked: impl Stream<Item = ObjectRef<K>>,
+    concurrency: usize,
+    shutdown: &CancellationToken,
+    reconcile: impl Fn(Arc<K>) -> F,
+) where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    F: Future<Output = Requeue> + Send + 'static,
+{
+    let mut asked = pin!(asked.fuse());
+    let mut ready = pin!(store.wait_until_ready());
+    let mut is_ready = false;
+    let mut line = Line::default();
+    let mut running: JoinSet<(ObjectRef<K>, Requeue)> = JoinSet::new();
+    loop {
+        while is_ready && running.len() < concurrency && !shutdown.is_cancelled() {
+            let Some(object) = line.next() else { break };
+            let Some(found) = store.get(&object) else {
+                line.done(&object, Requeue::when_asked());
+                continue;
+            };
+            let span = tracing::info_span!("reconcile", %object);
+            let attempt = reconcile(found);
+            running.spawn(async move { (object, attempt.await) }.instrument(span));
+        }
+        tokio::select! {
+            () = shutdown.cancelled(), if running.is_empty() => return,
+            Some(done) = running.join_next() => match done {
+                Ok((object, again)) => line.done(&object, again),
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                Err(_) => {}
+            },
+            // An error means that the watch ended, and with it the process.
+            _ = &mut ready, if !is_ready => is_ready = true,
+            Some(object) = asked.next(), if !shutdown.is_cancelled() => line.ask(object),
+            Some(object) = line.due(), if !shutdown.is_cancelled() => line.ask(object),
+        }
+    }
+}
+
+/// The objects that wait, run, or come back later.
+struct Line<K: Resource> {
+    known: HashMap<ObjectRef<K>, Place>,
+    /// Those that wait, by namespace.
+    waiting: BTreeMap<String, VecDeque<ObjectRef<K>>>,
+    /// The namespaces in which some wait, in the order of their turns.
+    turns: VecDeque<String>,
+    later: DelayQueue<ObjectRef<K>>,
+}
+
+/// Where an object is.
+enum Place {
+    Waiting,
+    Running { again: bool },
+    Later(delay_queue::Key),
+}
+
+impl<K: Resource<DynamicType = ()>> Default for Line<K> {
+    fn default() -> Self {
+        Self {
+            known: HashMap::new(),
+            waiting: BTreeMap::new(),
+            turns: VecDeque::new(),
+            later: DelayQueue::new(),
+        }
+    }
+}
+
+impl<K: Resource<DynamicType = ()> + Clone> Line<K> {
+    /// Puts an object at the end of its namespace's line; one that runs comes back when it is done.
+    fn ask(&mut self, object: ObjectRef<K>) {
+        match self.known.get_mut(&object) {
+            Some(Place::Waiting) => return,
+            Some(Place::Running { again }) => {
+                *again = true;
+                return;
+            }
+            Some(Place::Later(key)) => {
+                let key = *key;
+                self.later.try_remove(&key);
+            }
+            None => {}
+        }
+        self.known.insert(object.clone(), Place::Waiting);
+        let namespace = object.namespace.clone().unwrap_or_default();
+        let line = self.waiting.entry(namespace.clone()).or_default();
+        if line.is_empty() {
+            self.turns.push_back(namespace);
+        }
+        line.push_back(object);
+    }
+
+    /// The next one, which runs from now on.
+    fn next(&mut self) -> Option<ObjectRef<K>> {
+        let namespace = self.turns.pop_front()?;
+        let line = self.waiting.get_mut(&namespace)?;
+        let object = line.pop_front()?;
+        if line.is_empty() {
+            self.waiting.remove(&namespace);
+        } else {
+            self.turns.push_back(namespace);
+        }
+        self.known
+            .insert(object.clone(), Place::Running { again: false });
+        Some(object)
+    }
+
+    /// An object does not run any more.
+    fn done(&mut self, object: &ObjectRef<K>, again: Requeue) {
+        let asked = matches!(
+            self.known.remove(object),
+            Some(Place::Running { again: true })
+        );
+        match again {
+            _ if asked => self.ask(object.clone()),
+            Requeue(None) => {}
+            Requeue(Some(after)) => {
+                let key = self.later.insert(object.clone(), after);
+                self.known.insert(object.clone(), Place::Later(key));
+            }
+        }
+    }
+
+    /// The next one whose time has come; none while there is none that comes back.
+    async fn due(&mut self) -> Option<ObjectRef<K>> {
+        let expired = self.later.next().await?;
+        let object = expired.into_inner();
+        self.known.remove(&object);
+        Some(object)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::stream;
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::{reflector, watcher};
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    fn object(namespace: &str, name: &str) -> ObjectRef<ConfigMap> {
+        ObjectRef::new(name).within(namespace)
+    }
+
+    fn store(objects: &[ObjectRef<ConfigMap>]) -> Store<ConfigMap> {
+        let (store, mut writer) = reflector::store();
+        writer.apply_watcher_event(&watcher::Event::Init);
+        for object in objects {
+            let mut map = ConfigMap::default();
+            map.metadata.name = Some(object.name.clone());
+            map.metadata.namespace.clone_from(&object.namespace);
+            writer.apply_watcher_event(&watcher::Event::InitApply(map));
+        }
+        writer.apply_watcher_event(&watcher::Event::InitDone);
+        store
+    }
+
+    type Seen = Arc<Mutex<Vec<(u64, String)>>>;
+
+    /// Each reconcile takes a second; the seconds and names of those that began.
+    async fn watch(
+        objects: &[ObjectRef<ConfigMap>],
+        again: Requeue,
+        seconds: u64,
+    ) -> Vec<(u64, String)> {
+        let start = Instant::now();
+        let seen = Seen::default();
+        let shutdown = CancellationToken::new();
+        let asked = stream::iter(objects.to_vec()).chain(stream::pending());
+        let reconcile = |object: Arc<ConfigMap>| {
+            let seen = Arc::clone(&seen);
+            async move {
+                let name = object.metadata.name.clone().unwrap();
+                seen.lock().unwrap().push((start.elapsed().as_secs(), name));
+                sleep(Duration::from_secs(1)).await;
+                again
+            }
+        };
+        tokio::join!(run(store(objects), asked, 1, &shutdown, reconcile), async {
+            sleep(Duration::from_millis(seconds * 1000 - 500)).await;
+            shutdown.cancel();
+        });
+        assert_eq!(
+            start.elapsed(),
+            Duration::from_secs(seconds),
+            "what runs is finished"
+        );
+        let seen = seen.lock().unwrap();
+        seen.clone()
+    }
+
+    fn names(seen: &[(u64, String)]) -> Vec<&str> {
+        seen.iter().map(|(_, name)| name.as_str()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn namespaces_take_turns_and_each_keeps_its_order() {
+        let many = ["a1", "a2", "a3", "a4"].map(|name| object("a", name));
+        let mut objects = many.to_vec();
+        objects.extend([object("b", "b1"), object("c", "c1"), object("a", "a1")]);
+        let seen = watch(&objects, Requeue::when_asked(), 6).await;
+        let names = names(&seen);
+        let place = |name| names.iter().position(|found| *found == name).unwrap();
+        assert!(place("b1") <= 2 && place("c1") <= 3, "{names:?}");
+        let of_a: Vec<&&str> = names.iter().filter(|name| name.starts_with('a')).collect();
+        assert_eq!(of_a, [&"a1", &"a2", &"a3", &"a4"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_comes_back_after_its_time() {
+        let objects = [object("a", "a1")];
+        let seen = watch(&objects, Requeue::after(Duration::from_secs(4)), 11).await;
+        let times: Vec<u64> = seen.iter().map(|(time, _)| *time).collect();
+        assert_eq!(times, [0, 5, 10]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_is_asked_for_while_it_runs_runs_again_and_never_twice_at_once() {
+        let mut line: Line<ConfigMap> = Line::default();
+        line.ask(object("a", "a1"));
+        let first = line.next().unwrap();
+        line.ask(object("a", "a1"));
+        line.ask(object("a", "a1"));
+        assert_eq!(line.next(), None);
+        line.done(&first, Requeue::after(Duration::from_secs(60)));
+        assert_eq!(line.next(), Some(object("a", "a1")));
+        line.done(&first, Requeue::when_asked());
+        assert_eq!(line.next(), None);
+        assert!(line.known.is_empty());
+    }
+}
