@@ -269,10 +269,19 @@ pub(super) async fn claim<K: Managed>(
     patch_metadata(object, ctx, &patch, "record the ownership").await
 }
 
-/// Whether an object carries our finalizer and the record of what it owns.
-pub(super) fn is_claimed<K: Managed>(object: &K) -> bool {
-    object.finalizers().iter().any(|name| name == FINALIZER)
-        && object.annotations().contains_key(OWNERSHIP_ANNOTATION)
+/// Stores the claim anew on an object that lost it: restored from a backup, or replaced by a tool. Its deletion would
+/// pass us by.
+pub(super) async fn keep_claim<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    record: Option<&Ownership>,
+) -> Result<(), Error> {
+    let claimed = object.finalizers().iter().any(|name| name == FINALIZER)
+        && object.annotations().contains_key(OWNERSHIP_ANNOTATION);
+    match record {
+        Some(record) if !claimed => claim(object, ctx, record).await,
+        _ => Ok(()),
+    }
 }
 
 /// Takes the claim back: nothing came of it.

@@ -227,3 +227,27 @@ fn a_teams_broken_service_does_not_fail_the_environment() {
         environment_ready(world).await;
     });
 }
+
+#[test]
+fn a_binding_restored_from_a_backup_owns_its_service() {
+    scenario(async |world| {
+        let key = environment(world).await;
+        let binding = world.binding("dev", &json!({"name": "web"}), json!({}));
+        world.apply(&binding).await;
+        ready(world, "web").await;
+        let backup = world.get::<ZadigServiceBinding>("web").await;
+        let orphan = json!({"metadata": {"annotations": {"zadig-operator.io/deletion": "Orphan"}}});
+        world.patch::<ZadigServiceBinding>("web", orphan).await;
+        world.delete::<ZadigServiceBinding>("web").await;
+        world.await_gone::<ZadigServiceBinding>("web").await;
+        let mark = world.mark();
+        let mut restored = binding;
+        restored.metadata.annotations = backup.metadata.annotations;
+        world.apply(&restored).await;
+        ready(world, "web").await;
+        assert_eq!(world.changes_since(mark), Vec::<String>::new());
+        world.delete::<ZadigServiceBinding>("web").await;
+        world.await_gone::<ZadigServiceBinding>("web").await;
+        assert_eq!(services(world, &key).await, ["plain"]);
+    });
+}

@@ -249,12 +249,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     Ok(match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::InSync => {
-            if let Some(record) = &local.record
-                && !driver::is_claimed(object)
-            {
-                // Restored from a backup, or replaced by a tool: a deletion would pass us by.
-                driver::claim(object, ctx, record).await?;
-            }
+            driver::keep_claim(object, ctx, local.record.as_ref()).await?;
             let look_after = driver::jittered(zadig.intervals.deep);
             local.rest = Some(Rest::new(look_after));
             Step::Tell(Outcome::Ready, found, look_after)

@@ -319,14 +319,11 @@ async fn attempt(
         told.zadig_status = Some((present.status.as_str().to_owned(), present.since));
         told.url = Some(observe::page(&zadig, &key));
     }
-    if let (false, Existence::Present(present), Some(record)) =
-        (deleting, &observed.existence, &local.record)
+    if let (false, Existence::Present(present)) = (deleting, &observed.existence)
         && owned(local, present)
         && observed.rival.is_none()
-        && !driver::is_claimed(object)
     {
-        // Restored from a backup, or replaced by a tool: a deletion would pass us by.
-        driver::claim(object, ctx, record).await?;
+        driver::keep_claim(object, ctx, local.record.as_ref()).await?;
     }
     local.blocked = matches!(&planned, Plan::Blocked(_));
     local.declared = Some(declared);

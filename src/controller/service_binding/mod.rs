@@ -285,7 +285,10 @@ async fn attempt(
     }
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
-        Plan::InSync => Vec::new(),
+        Plan::InSync => {
+            driver::keep_claim(object, ctx, local.record.as_ref()).await?;
+            Vec::new()
+        }
         Plan::Blocked(blocked) => blocked,
         Plan::Act(act) => {
             let detail = observed.inner.detail();
