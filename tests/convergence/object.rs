@@ -171,6 +171,12 @@ impl Object {
 
     /// Observe, plan, act, status.
     pub(crate) fn reconcile(&mut self, zadig: &mut Zadig) -> Result<Step, TestCaseError> {
+        // Without a pod there is nothing that a change could be missing from.
+        let runs = |name: &String| {
+            let env = zadig.env.as_ref();
+            env.is_some_and(|env| env.services.get(name).is_some_and(|s| s.replicas > 0))
+        };
+        self.refused.retain(runs);
         let observed = self.observe(zadig);
         let planned = plan(&self.desired, &observed);
         rules::hold(&self.desired, &observed, &planned)?;

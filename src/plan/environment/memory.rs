@@ -66,7 +66,9 @@ impl Memory {
         for name in action.rewrites() {
             let seen = detail.and_then(|detail| detail.services.get(name));
             if let Some(seen) = seen {
-                self.before.insert(name.clone(), Before::of(seen, now));
+                // A call that is sent again after a lost answer is judged by what was there before the first.
+                let before = self.before.entry(name.clone());
+                before.or_insert_with(|| Before::of(seen, now));
             }
         }
         self.unsettle(action, desired);
