@@ -171,6 +171,12 @@ impl Error {
         matches!(self, Self::Zadig { source, .. } if source.outcome_unknown())
     }
 
+    /// Whether Zadig answered as it does for an environment that is missing, among other trouble.
+    #[must_use]
+    pub fn is_absence_shape(&self) -> bool {
+        matches!(self, Self::Zadig { source, .. } if source.is_absence_shape())
+    }
+
     /// Whether the licence was refused (code 7050).
     #[must_use]
     pub fn is_licence_refused(&self) -> bool {

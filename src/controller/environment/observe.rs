@@ -73,7 +73,12 @@ impl Looker<'_> {
         };
         let mut detail = None;
         if can_change(&word) || environment.is_none() {
-            let (newer, found) = self.detail(environment, local).await?;
+            let looked = self.detail(environment, local).await;
+            if looked.as_ref().is_err_and(Error::is_absence_shape) && !self.is_listed().await? {
+                // It went between the list and the detail.
+                return self.absent(desired, local).await;
+            }
+            let (newer, found) = looked?;
             // The list may be older than the detail: somebody else may have begun an update since.
             word = newer;
             detail = (can_change(&word) || environment.is_none()).then_some(found);
@@ -101,6 +106,13 @@ impl Looker<'_> {
             })),
             catalog,
         })
+    }
+
+    /// Whether a list that is sent now shows the environment.
+    async fn is_listed(&self) -> Result<bool, Error> {
+        let EnvKey { project, env } = self.key;
+        let list = self.zadig.list(project, Instant::now()).await?;
+        Ok(list.environments.contains_key(env))
     }
 
     /// Not listed. That is absence only when the detail is missing too: any valid token may read it, while a list without
