@@ -88,7 +88,7 @@ pub(super) struct Failures {
 }
 
 /// What comes of a failed attempt.
-pub(super) enum Judgement {
+enum Judgement {
     /// Nothing is told; the word is for the metrics.
     Keep(&'static str, Duration),
     /// This is told, and the next attempt is due after this time.
@@ -100,12 +100,7 @@ impl Failures {
     ///
     /// An outage of Zadig is told on the connection; an object that was Ready says nothing of it for a while, as thousands of
     /// equal messages help nobody (design §4). One that is being deleted says at once what it waits for.
-    pub(super) fn judge<K: Managed>(
-        &mut self,
-        error: &Error,
-        object: &K,
-        now: Timestamp,
-    ) -> Judgement {
+    fn judge<K: Managed>(&mut self, error: &Error, object: &K, now: Timestamp) -> Judgement {
         self.count = self.count.saturating_add(1);
         let after = match error.retry() {
             Retry::Backoff => backoff(self.count),
@@ -202,8 +197,69 @@ pub(super) fn stalled(blocked: Vec<Blocked>) -> Outcome {
     Outcome::Stalled(reason, messages.join("; "))
 }
 
+/// How one reconcile ended; `T` is what it found besides its outcome.
+pub(super) enum Step<T> {
+    /// Nothing to tell; look again after this time, or when something changes.
+    Quiet(Duration),
+    /// Something to tell.
+    Tell(Outcome, T, Duration),
+    /// The object is released.
+    Released(&'static str),
+}
+
+/// Tells how a reconcile ended, with status, event, log and metrics, and when to come back.
+///
+/// `status` makes the new status of an outcome and what was found; it is not called when there is nothing to tell.
+///
+/// # Errors
+/// When the status cannot be written.
+pub(super) async fn conclude<K: Managed, T: Default>(
+    object: &K,
+    ctx: &Context,
+    (failures, rest): (&mut Failures, &mut Option<Rest>),
+    started: Instant,
+    step: Result<Step<T>, Error>,
+    status: impl FnOnce(&Outcome, T, Timestamp) -> K::Status,
+) -> Result<Requeue, Error> {
+    let now = Timestamp::now();
+    let (outcome, found, after) = match step {
+        Ok(Step::Quiet(after)) => {
+            count::<K>("quiet", started);
+            return Ok(Requeue::after(after));
+        }
+        Ok(Step::Released(how)) => {
+            tracing::info!(how, "released");
+            count::<K>("released", started);
+            return Ok(Requeue::when_asked());
+        }
+        Ok(Step::Tell(outcome, found, after)) => {
+            *failures = Failures::default();
+            (outcome, found, after)
+        }
+        Err(error) => {
+            *rest = None;
+            match failures.judge(&error, object, now) {
+                Judgement::Keep(word, after) => {
+                    count::<K>(word, started);
+                    return Ok(Requeue::after(after));
+                }
+                Judgement::Tell(outcome, after) => (outcome, T::default(), after),
+            }
+        }
+    };
+    let new = status(&outcome, found, now);
+    write_status(object, ctx, &new, &outcome).await?;
+    count::<K>(outcome.word(), started);
+    // Whoever rests comes back when the next look is due, not earlier in vain.
+    Ok(Requeue::after(if rest.is_some() {
+        after
+    } else {
+        jittered(after)
+    }))
+}
+
 /// Counts a reconcile and its time.
-pub(super) fn count<K: Managed>(_: &K, outcome: &'static str, started: Instant) {
+fn count<K: Managed>(outcome: &'static str, started: Instant) {
     let kind = K::kind(&());
     metrics::counter!("zadig_operator_reconciles_total", "kind" => kind.clone(), "outcome" => outcome)
         .increment(1);
@@ -346,7 +402,7 @@ async fn patch_metadata<K: Managed>(
 }
 
 /// Writes the status if it differs, and an event if the reason of its Ready condition does.
-pub(super) async fn write_status<K: Managed>(
+async fn write_status<K: Managed>(
     object: &K,
     ctx: &Context,
     new: &K::Status,

@@ -20,7 +20,7 @@ use self::observe::Seen;
 use self::status::Facts;
 pub(super) use self::status::inventory;
 use super::context::Context;
-use super::driver::{self, Failures, Judgement, Managed, Rest};
+use super::driver::{self, Failures, Managed, Rest};
 use super::home;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
@@ -82,14 +82,7 @@ impl Local {
 }
 
 /// How one reconcile ended.
-enum Step {
-    /// Nothing to tell; look again after this time, or when something changes.
-    Quiet(Duration),
-    /// Something to tell.
-    Tell(Outcome, Told, Duration),
-    /// The object is released.
-    Released(&'static str),
-}
+type Step = driver::Step<Told>;
 
 /// What a step found besides its outcome.
 #[derive(Default)]
@@ -107,56 +100,30 @@ pub(super) async fn reconcile(
         return Ok(Requeue::when_asked());
     };
     let local = ctx.config_locals.of(&uid, Local::new);
-    let mut local = local.lock().await;
+    let local = &mut *local.lock().await;
     let started = Instant::now();
-    let step = attempt(&object, &ctx, &mut local).await;
-    let now = Timestamp::now();
-    let (outcome, told, after) = match step {
-        Ok(Step::Quiet(after)) => {
-            driver::count(&*object, "quiet", started);
-            return Ok(Requeue::after(after));
-        }
-        Ok(Step::Released(how)) => {
-            tracing::info!(how, "released");
-            driver::count(&*object, "released", started);
-            return Ok(Requeue::when_asked());
-        }
-        Ok(Step::Tell(outcome, told, after)) => {
-            local.failures = Failures::default();
-            (outcome, told, after)
-        }
-        Err(error) => {
-            local.rest = None;
-            match local.failures.judge(&error, &*object, now) {
-                Judgement::Keep(word, after) => {
-                    driver::count(&*object, word, started);
-                    return Ok(Requeue::after(after));
-                }
-                Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
-            }
-        }
-    };
-    let new = status::status(
-        object.status.as_ref(),
-        &outcome,
-        Facts {
-            generation: object.metadata.generation.unwrap_or_default(),
-            now,
-            record: local.record.as_ref(),
-            used_by: told.used_by,
-            change: told.change,
-            handled: object.annotations().get(RECONCILE_ANNOTATION),
+    let step = attempt(&object, &ctx, local).await;
+    let record = local.record.as_ref();
+    let judged = (&mut local.failures, &mut local.rest);
+    driver::conclude(
+        &*object,
+        &ctx,
+        judged,
+        started,
+        step,
+        |outcome, told, now| {
+            let facts = Facts {
+                generation: object.metadata.generation.unwrap_or_default(),
+                now,
+                record,
+                used_by: told.used_by,
+                change: told.change,
+                handled: object.annotations().get(RECONCILE_ANNOTATION),
+            };
+            status::status(object.status.as_ref(), outcome, facts)
         },
-    );
-    driver::write_status(&*object, &ctx, &new, &outcome).await?;
-    driver::count(&*object, outcome.word(), started);
-    // Whoever rests comes back when the next look is due, not earlier in vain.
-    let after = if local.rest.is_some() {
-        after
-    } else {
-        driver::jittered(after)
-    };
-    Ok(Requeue::after(after))
+    )
+    .await
 }
 
 /// One attempt: it never loops back, the next one observes afresh.

@@ -21,7 +21,7 @@ pub(super) use self::observe::{Looker, View};
 use self::status::Facts;
 use super::context::Context;
 use super::desired;
-use super::driver::{self, Failures, Judgement, Managed, Rest};
+use super::driver::{self, Managed, Rest};
 use super::env_config;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
@@ -57,18 +57,7 @@ impl Managed for ZadigEnvironment {
 }
 
 /// How one reconcile ended.
-enum Step {
-    /// Nothing to tell; look again after this time, or when something changes.
-    Quiet(Duration),
-    /// Something to tell.
-    Tell {
-        outcome: Outcome,
-        told: Told,
-        after: Duration,
-    },
-    /// The object is released.
-    Released(&'static str),
-}
+type Step = driver::Step<Told>;
 
 /// What a step found besides its outcome.
 #[derive(Default)]
@@ -88,94 +77,44 @@ pub(super) async fn reconcile(
         return Ok(Requeue::when_asked());
     };
     let local = ctx.locals.of(&uid, Local::new);
-    let mut local = local.lock().await;
+    let local = &mut *local.lock().await;
     let started = Instant::now();
-    let step = attempt(&object, &ctx, &mut local).await;
-    let (word, requeue) = finish(&object, &ctx, &mut local, step).await?;
-    driver::count(&*object, word, started);
-    Ok(requeue)
-}
-
-/// Tells the outcome: status, events, log, and when to look again.
-async fn finish(
-    object: &ZadigEnvironment,
-    ctx: &Context,
-    local: &mut Local,
-    step: Result<Step, Error>,
-) -> Result<(&'static str, Requeue), Error> {
-    let now = Timestamp::now();
-    let (outcome, told, after) = match step {
-        Ok(Step::Quiet(after)) => {
-            return Ok(("quiet", Requeue::after(after)));
-        }
-        Ok(Step::Released(how)) => {
-            tracing::info!(how, "released");
-            return Ok(("released", Requeue::when_asked()));
-        }
-        Ok(Step::Tell {
-            outcome,
-            told,
-            after,
-        }) => {
-            local.failures = Failures::default();
-            (outcome, told, after)
-        }
-        Err(error) => {
-            local.rest = None;
-            match local.failures.judge(&error, object, now) {
-                Judgement::Keep(word, after) => return Ok((word, Requeue::after(after))),
-                Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
-            }
-        }
-    };
-    write_status(object, ctx, local, &outcome, told, now).await?;
-    // Whoever rests comes back when the next look is due, not earlier in vain.
-    let after = if local.rest.is_some() {
-        after
-    } else {
-        driver::jittered(after)
-    };
-    Ok((outcome.word(), Requeue::after(after)))
-}
-
-/// Writes the status if it differs, and an event if the reason does.
-async fn write_status(
-    object: &ZadigEnvironment,
-    ctx: &Context,
-    local: &Local,
-    outcome: &Outcome,
-    told: Told,
-    now: Timestamp,
-) -> Result<(), Error> {
-    let old = object.status.as_ref();
-    let kept = old.and_then(|old| {
-        Some((
-            old.zadig_status.clone()?,
-            old.zadig_status_since.as_ref()?.0,
-        ))
-    });
-    let zadig_status = told.zadig_status.or(kept);
-    let new = status::status(
-        old,
-        outcome,
-        Facts {
-            generation: object.metadata.generation.unwrap_or_default(),
-            now,
-            record: local.record.as_ref(),
-            memory: &local.memory,
-            zadig_status: zadig_status
-                .as_ref()
-                .map(|(word, since)| (word.as_str(), *since)),
-            url: told.url,
-            services: told.services,
-            change: told.change.map(|change| (now, change)),
-            handled: object
-                .annotations()
-                .get(RECONCILE_ANNOTATION)
-                .map(String::as_str),
+    let step = attempt(&object, &ctx, local).await;
+    let (record, memory) = (local.record.as_ref(), &local.memory);
+    let judged = (&mut local.failures, &mut local.rest);
+    driver::conclude(
+        &*object,
+        &ctx,
+        judged,
+        started,
+        step,
+        |outcome, told, now| {
+            let old = object.status.as_ref();
+            let kept = old.and_then(|old| {
+                let word = old.zadig_status.clone()?;
+                Some((word, old.zadig_status_since.as_ref()?.0))
+            });
+            let zadig_status = told.zadig_status.or(kept);
+            let facts = Facts {
+                generation: object.metadata.generation.unwrap_or_default(),
+                now,
+                record,
+                memory,
+                zadig_status: zadig_status
+                    .as_ref()
+                    .map(|(word, since)| (word.as_str(), *since)),
+                url: told.url,
+                services: told.services,
+                change: told.change.map(|change| (now, change)),
+                handled: object
+                    .annotations()
+                    .get(RECONCILE_ANNOTATION)
+                    .map(String::as_str),
+            };
+            status::status(old, outcome, facts)
         },
-    );
-    driver::write_status(object, ctx, &new, outcome).await
+    )
+    .await
 }
 
 /// One attempt: it never loops back, the next one observes afresh.
@@ -211,11 +150,7 @@ async fn attempt(
         Ok(zadig) => zadig,
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
         Err(Unlinked::Tell(outcome)) => {
-            return Ok(Step::Tell {
-                outcome,
-                told: Told::default(),
-                after: driver::BLOCKED_RETRY,
-            });
+            return Ok(Step::Tell(outcome, Told::default(), driver::BLOCKED_RETRY));
         }
     };
     let key = EnvKey {
@@ -348,7 +283,7 @@ async fn attempt(
                 act.actions,
             )
             .await?;
-            if let Step::Tell { told: into, .. } = &mut step {
+            if let Step::Tell(_, into, _) = &mut step {
                 let change = into.change.take();
                 *into = told;
                 into.change = change;
@@ -761,14 +696,12 @@ async fn carry_out(
     } else {
         Reason::Applying
     };
-    Ok(Step::Tell {
-        outcome: Outcome::Working(reason, format!("sent to Zadig: {summary}")),
-        told: Told {
-            change: Some(summary),
-            ..Told::default()
-        },
-        after,
-    })
+    let outcome = Outcome::Working(reason, format!("sent to Zadig: {summary}"));
+    let told = Told {
+        change: Some(summary),
+        ..Told::default()
+    };
+    Ok(Step::Tell(outcome, told, after))
 }
 
 /// The action's word in events and metrics; a closed set.
@@ -862,25 +795,13 @@ fn settle(
         // What was looked up by name may appear without anything in the environment moving.
         let look_after = driver::jittered(driver::BLOCKED_RETRY);
         local.rest = Some(Rest::new(look_after));
-        return Step::Tell {
-            outcome: driver::stalled(blocked),
-            told,
-            after: look_after,
-        };
+        return Step::Tell(driver::stalled(blocked), told, look_after);
     }
     let look_after = local.look_after(deep_interval(zadig, ctx, object, local));
     match local.diagnose(trouble, driver::is_ready(object), look_after, now) {
-        Diagnosis::Healthy => Step::Tell {
-            outcome: Outcome::Ready,
-            told,
-            after: look_after,
-        },
+        Diagnosis::Healthy => Step::Tell(Outcome::Ready, told, look_after),
         Diagnosis::Quiet(after) => Step::Quiet(after),
-        Diagnosis::Tell(outcome, after) => Step::Tell {
-            outcome,
-            told,
-            after,
-        },
+        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, told, after),
     }
 }
 
@@ -901,11 +822,7 @@ fn deep_interval(
 /// A plan that is told as it is.
 fn told_plan(plan: Plan<Action>, told: Told) -> Step {
     match driver::outcome_of(plan) {
-        Some((outcome, after)) => Step::Tell {
-            outcome,
-            told,
-            after,
-        },
+        Some((outcome, after)) => Step::Tell(outcome, told, after),
         None => Step::Quiet(Duration::from_secs(1)),
     }
 }

@@ -72,7 +72,7 @@ impl Looker<'_> {
             Desired::Absent { .. } => None,
         };
         let mut detail = None;
-        if can_change(&word) || environment.is_none() {
+        if word.can_change() || environment.is_none() {
             let looked = self.detail(environment, local).await;
             if looked.as_ref().is_err_and(Error::is_absence_shape) && !self.is_listed().await? {
                 // It went between the list and the detail.
@@ -81,7 +81,7 @@ impl Looker<'_> {
             let (newer, found) = looked?;
             // The list may be older than the detail: somebody else may have begun an update since.
             word = newer;
-            detail = (can_change(&word) || environment.is_none()).then_some(found);
+            detail = (word.can_change() || environment.is_none()).then_some(found);
         }
         let since = local.status_since(word.as_str(), now);
         let catalog = match (environment, &detail) {
@@ -412,14 +412,6 @@ fn live_workloads(found: LiveService) -> Vec<LiveWorkload> {
         images: job.images.into_iter().map(|c| (c.name, c.image)).collect(),
     });
     scalable.chain(jobs).collect()
-}
-
-/// Whether Zadig takes changes of an environment in this state (Z§7.2).
-fn can_change(status: &EnvStatus) -> bool {
-    matches!(
-        status,
-        EnvStatus::Success | EnvStatus::Failed | EnvStatus::Unstable
-    )
 }
 
 /// Other environments of the project in the same cluster and namespace.

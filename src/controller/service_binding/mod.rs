@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use self::status::Facts;
 use super::context::Context;
-use super::driver::{self, Failures, Judgement, Managed, Rest};
+use super::driver::{self, Managed, Rest};
 use super::environment::{Diagnosis, Local, Looker, View, action_word, send};
 use super::home::{self, Found};
 use super::link::{Unlinked, link};
@@ -59,14 +59,7 @@ impl Managed for ZadigServiceBinding {
 }
 
 /// How one reconcile ended.
-enum Step {
-    /// Nothing to tell; look again after this time, or when something changes.
-    Quiet(Duration),
-    /// Something to tell.
-    Tell(Outcome, Told, Duration),
-    /// The object is released.
-    Released(&'static str),
-}
+type Step = driver::Step<Told>;
 
 /// What a step found besides its outcome.
 #[derive(Default)]
@@ -86,56 +79,30 @@ pub(super) async fn reconcile(
         return Ok(Requeue::when_asked());
     };
     let local = ctx.binding_locals.of(&uid, Local::new);
-    let mut local = local.lock().await;
+    let local = &mut *local.lock().await;
     let started = Instant::now();
-    let step = attempt(&object, &ctx, &mut local).await;
-    let now = Timestamp::now();
-    let (outcome, told, after) = match step {
-        Ok(Step::Quiet(after)) => {
-            driver::count(&*object, "quiet", started);
-            return Ok(Requeue::after(after));
-        }
-        Ok(Step::Released(how)) => {
-            tracing::info!(how, "released");
-            driver::count(&*object, "released", started);
-            return Ok(Requeue::when_asked());
-        }
-        Ok(Step::Tell(outcome, told, after)) => {
-            local.failures = Failures::default();
-            (outcome, told, after)
-        }
-        Err(error) => {
-            local.rest = None;
-            match local.failures.judge(&error, &*object, now) {
-                Judgement::Keep(word, after) => {
-                    driver::count(&*object, word, started);
-                    return Ok(Requeue::after(after));
-                }
-                Judgement::Tell(outcome, after) => (outcome, Told::default(), after),
-            }
-        }
-    };
-    let new = status::status(
-        object.status.as_ref(),
-        &outcome,
-        Facts {
-            generation: object.metadata.generation.unwrap_or_default(),
-            now,
-            record: local.record.as_ref(),
-            memory: &local.memory,
-            told,
-            handled: object.annotations().get(RECONCILE_ANNOTATION),
+    let step = attempt(&object, &ctx, local).await;
+    let (record, memory) = (local.record.as_ref(), &local.memory);
+    let judged = (&mut local.failures, &mut local.rest);
+    driver::conclude(
+        &*object,
+        &ctx,
+        judged,
+        started,
+        step,
+        |outcome, told, now| {
+            let facts = Facts {
+                generation: object.metadata.generation.unwrap_or_default(),
+                now,
+                record,
+                memory,
+                told,
+                handled: object.annotations().get(RECONCILE_ANNOTATION),
+            };
+            status::status(object.status.as_ref(), outcome, facts)
         },
-    );
-    driver::write_status(&*object, &ctx, &new, &outcome).await?;
-    driver::count(&*object, outcome.word(), started);
-    // Whoever rests comes back when the next look is due, not earlier in vain.
-    let after = if local.rest.is_some() {
-        after
-    } else {
-        driver::jittered(after)
-    };
-    Ok(Requeue::after(after))
+    )
+    .await
 }
 
 /// One attempt: it never loops back, the next one observes afresh.
