@@ -14,6 +14,7 @@ mod outcome;
 mod queue;
 mod rendered;
 mod service_binding;
+mod write;
 mod zadig;
 
 use std::collections::{BTreeSet, HashMap};

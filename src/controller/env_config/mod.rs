@@ -25,7 +25,7 @@ use super::home;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::queue::Requeue;
-use super::zadig::Zadig;
+use super::write::{Needs, Sent, Writer};
 use crate::api::condition::{Condition, Reason};
 use crate::api::env_config::{
     ConfigDeletion, ConfigInventory, ZadigEnvConfig, ZadigEnvConfigStatus,
@@ -35,7 +35,6 @@ use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::claim::{Claim, rival};
 use crate::plan::env_config::{Action, Config, Desired, Memory, Observed, plan};
-use crate::plan::environment::EnvKey;
 use crate::plan::{Licence, Plan};
 
 /// How long a repaired difference counts towards "does not converge".
@@ -222,16 +221,16 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
             Step::Tell(Outcome::Ready, found, look_after)
         }
         Plan::Act(act) => {
-            let key = home::key(&environment);
-            match carry_out(object, ctx, local, &zadig, &key, act.actions).await? {
+            let writer = Writer {
+                object,
+                ctx,
+                zadig: &zadig,
+                key: &home::key(&environment),
+            };
+            match carry_out(&writer, local, act.actions).await? {
                 None => Step::Quiet(Duration::from_millis(10)),
                 Some(change) => {
-                    let reason = if deleting {
-                        Reason::Deleting
-                    } else {
-                        Reason::Applying
-                    };
-                    let outcome = Outcome::Working(reason, format!("sent to Zadig: {change}"));
+                    let outcome = writer.sent(&change);
                     found.change = Some(change);
                     Step::Tell(outcome, found, Duration::from_millis(200))
                 }
@@ -246,53 +245,44 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
 
 /// Sends the actions in order; the first failure ends the attempt. What was sent, if anything was.
 async fn carry_out(
-    object: &ZadigEnvConfig,
-    ctx: &Context,
+    writer: &Writer<'_, ZadigEnvConfig>,
     local: &mut Local,
-    zadig: &Zadig,
-    key: &EnvKey,
     actions: Vec<Action>,
 ) -> Result<Option<String>, Error> {
     let mut done = Vec::new();
     for action in actions {
-        if !ctx.may_act() {
-            break;
-        }
         if let Action::RecordOwnership(ownership) = &action {
-            driver::claim(object, ctx, ownership).await?;
+            if !writer.claim(ownership).await? {
+                break;
+            }
             local.record = Some(ownership.clone());
             continue;
         }
-        // One change of an environment at a time, and none of one that became busy since it was looked at.
-        let turn = zadig.turn(key);
-        let turn = turn.lock().await;
-        if !home::can_change(zadig, key).await? && action != Action::Delete {
-            return Ok(None);
-        }
-        if !ctx.may_act() {
+        // None of an environment that became busy since it was looked at.
+        let needs = match action {
+            Action::Delete => Needs::Nothing,
+            _ => Needs::Idle,
+        };
+        let call = act::send(writer.zadig, writer.key, &writer.object.spec, &action);
+        let Sent::Answered(sent) = writer.send(needs, call).await? else {
             break;
-        }
-        let sent = act::send(zadig, key, &object.spec, &action).await;
-        drop(turn);
+        };
         local.memory.sent(&action, Timestamp::now());
         if let Err(error) = sent {
             if error.is_licence_refused() {
-                zadig.set_licence(Licence::Refused);
+                writer.zadig.set_licence(Licence::Refused);
                 return Ok(None);
             }
             return Err(error);
         }
         let summary = action.summary();
-        tracing::info!(action = summary, "sent to zadig");
         let word = match &action {
             Action::RecordOwnership(_) => "OwnershipRecorded",
             Action::Create { .. } => "ConfigCreated",
             Action::Replace { .. } => "ConfigReplaced",
             Action::Delete => "ConfigDeleted",
         };
-        metrics::counter!("zadig_operator_actions_total", "action" => word).increment(1);
-        ctx.event(object, EventType::Normal, word, "Act", &summary)
-            .await;
+        writer.tell(word, &summary).await;
         done.push(summary);
     }
     Ok((!done.is_empty()).then(|| done.join("; ")))

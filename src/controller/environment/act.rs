@@ -21,11 +21,7 @@ use crate::plan::secret::SecretText;
 ///
 /// # Errors
 /// What the call answers. [`Error::outcome_unknown`] tells whether it may have taken effect.
-pub(in crate::controller) async fn send(
-    zadig: &Zadig,
-    key: &EnvKey,
-    action: &Action,
-) -> Result<(), Error> {
+pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result<(), Error> {
     let EnvKey { project, env } = key;
     let client = &zadig.client;
     let failed = Error::zadig(action.summary());

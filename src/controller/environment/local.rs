@@ -6,12 +6,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::act;
 use crate::api::environment::Ownership;
 use crate::controller::driver::{self, Failures, Rest};
 use crate::controller::outcome::Outcome;
-use crate::plan::environment::Bound;
+use crate::controller::write::Writer;
+use crate::error::Error;
 use crate::plan::environment::health::{self, Outlook, Trouble};
 use crate::plan::environment::memory::Memory;
+use crate::plan::environment::{Action, Bound, Detail, Environment};
 
 /// How long a repaired difference counts towards "does not converge".
 const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
@@ -103,6 +106,22 @@ impl Local {
         self.repaired = Some(Instant::now());
         self.unhealthy_since = None;
         self.rest = None;
+    }
+
+    /// Makes one call of an environment and remembers that it is under way, and then that it was answered.
+    pub(in crate::controller) async fn call<K>(
+        &mut self,
+        writer: &Writer<'_, K>,
+        action: &Action,
+        declared: Option<&Environment>,
+        detail: Option<&Detail>,
+    ) -> Result<(), Error> {
+        self.wrote(Timestamp::now());
+        self.memory
+            .sending(action, declared, detail, Timestamp::now());
+        let sent = act::send(writer.zadig, writer.key, action).await;
+        self.wrote(Timestamp::now());
+        sent
     }
 
     /// How young the list of the project has to be.

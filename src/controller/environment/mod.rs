@@ -15,7 +15,7 @@ use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-pub(super) use self::act::{masked, send};
+pub(super) use self::act::masked;
 pub(super) use self::local::{Diagnosis, Local};
 pub(super) use self::observe::{Looker, View};
 use self::status::Facts;
@@ -26,6 +26,7 @@ use super::env_config;
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::queue::Requeue;
+use super::write::{Needs, Sent, Writer};
 use super::zadig::{Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::{
@@ -272,17 +273,13 @@ async fn attempt(
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::Act(act) => {
-            let mut step = carry_out(
+            let writer = Writer {
                 object,
                 ctx,
-                local,
-                &zadig,
-                &key,
-                environment,
-                detail,
-                act.actions,
-            )
-            .await?;
+                zadig: &zadig,
+                key: &key,
+            };
+            let mut step = carry_out(&writer, local, environment, detail, act.actions).await?;
             if let Step::Tell(_, into, _) = &mut step {
                 let change = into.change.take();
                 *into = told;
@@ -597,16 +594,9 @@ async fn moved(
 }
 
 /// Sends the actions up to the first that Zadig goes on working at; the first failure ends the attempt.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the place where everything that was found out is acted on"
-)]
 async fn carry_out(
-    object: &ZadigEnvironment,
-    ctx: &Context,
+    writer: &Writer<'_, ZadigEnvironment>,
     local: &mut Local,
-    zadig: &Zadig,
-    key: &EnvKey,
     environment: Option<&Environment>,
     detail: Option<&Detail>,
     actions: Vec<Action>,
@@ -616,11 +606,10 @@ async fn carry_out(
     let mut after = Duration::from_millis(50);
     let claimed_before = local.record.is_some();
     for action in actions {
-        if !ctx.may_act() {
-            break;
-        }
         if let Action::RecordOwnership(ownership) = &action {
-            driver::claim(object, ctx, ownership).await?;
+            if !writer.claim(ownership).await? {
+                break;
+            }
             local.record = Some(ownership.clone());
             local.memory.sent(&action, environment, Timestamp::now());
             local.rest = None;
@@ -631,28 +620,20 @@ async fn carry_out(
             }
             continue;
         }
-        let turn = zadig.turn(key);
-        let turn = turn.lock().await;
-        if !ctx.may_act() {
+        let call = local.call(writer, &action, environment, detail);
+        let Sent::Answered(sent) = writer.send(Needs::Nothing, call).await? else {
             break;
-        }
-        local.wrote(Timestamp::now());
-        local
-            .memory
-            .sending(&action, environment, detail, Timestamp::now());
-        let sent = act::send(zadig, key, &action).await;
-        local.wrote(Timestamp::now());
-        drop(turn);
+        };
         if let Err(error) = sent {
             if !error.is_outage() {
                 local.memory.was_refused(&action);
             }
             if error.is_licence_refused() {
-                zadig.set_licence(Licence::Refused);
+                writer.zadig.set_licence(Licence::Refused);
                 return Ok(Step::Quiet(Duration::from_millis(10)));
             }
             if matches!(action, Action::CreateEnvironment(_)) && !error.outcome_unknown() {
-                refused_create(object, ctx, local, zadig, key, claimed_before).await?;
+                refused_create(writer, local, claimed_before).await?;
             }
             if matches!(action, Action::PutGlobalVariables { .. })
                 && !error.outcome_unknown()
@@ -666,17 +647,7 @@ async fn carry_out(
         }
         local.memory.sent(&action, environment, Timestamp::now());
         let summary = action.summary();
-        tracing::info!(action = summary, "sent to zadig");
-        metrics::counter!("zadig_operator_actions_total", "action" => action_word(&action))
-            .increment(1);
-        ctx.event(
-            object,
-            EventType::Normal,
-            action_word(&action),
-            "Act",
-            &summary,
-        )
-        .await;
+        writer.tell(action_word(&action), &summary).await;
         done.push(summary);
         if action.continues() {
             after = Duration::from_secs(1);
@@ -690,18 +661,11 @@ async fn carry_out(
         };
     }
     let summary = done.join("; ");
-    let deleting = object.metadata.deletion_timestamp.is_some();
-    let reason = if deleting {
-        Reason::Deleting
-    } else {
-        Reason::Applying
-    };
-    let outcome = Outcome::Working(reason, format!("sent to Zadig: {summary}"));
     let told = Told {
-        change: Some(summary),
+        change: Some(summary.clone()),
         ..Told::default()
     };
-    Ok(Step::Tell(outcome, told, after))
+    Ok(Step::Tell(writer.sent(&summary), told, after))
 }
 
 /// The action's word in events and metrics; a closed set.
@@ -723,20 +687,18 @@ pub(super) fn action_word(action: &Action) -> &'static str {
 
 /// A refused create takes the claim away again, unless an earlier call of ours may still have worked.
 async fn refused_create(
-    object: &ZadigEnvironment,
-    ctx: &Context,
+    writer: &Writer<'_, ZadigEnvironment>,
     local: &mut Local,
-    zadig: &Zadig,
-    key: &EnvKey,
     claimed_before: bool,
 ) -> Result<(), Error> {
+    let Writer { zadig, key, .. } = writer;
     if claimed_before {
         let list = zadig.list(&key.project, Instant::now()).await?;
         if list.environments.contains_key(&key.env) {
             return Ok(());
         }
     }
-    driver::disclaim(object, ctx).await?;
+    driver::disclaim(writer.object, writer.ctx).await?;
     local.record = None;
     Ok(())
 }

@@ -18,12 +18,12 @@ use tokio::time::Instant;
 use self::status::Facts;
 use super::context::Context;
 use super::driver::{self, Managed, Rest};
-use super::environment::{Diagnosis, Local, Looker, View, action_word, send};
+use super::environment::{Diagnosis, Local, Looker, View, action_word};
 use super::home::{self, Found};
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::queue::Requeue;
-use super::zadig::Zadig;
+use super::write::{Needs, Sent, Writer};
 use super::{desired, env_config};
 use crate::api::condition::{Condition, Reason};
 use crate::api::environment::{
@@ -259,26 +259,17 @@ async fn attempt(
         Plan::Blocked(blocked) => blocked,
         Plan::Act(act) => {
             let detail = observed.inner.detail();
-            let change = carry_out(
+            let writer = Writer {
                 object,
                 ctx,
-                local,
-                &zadig,
-                &key,
-                declared,
-                detail,
-                act.actions,
-            )
-            .await?;
+                zadig: &zadig,
+                key: &key,
+            };
+            let change = carry_out(&writer, local, declared, detail, act.actions).await?;
             let Some(change) = change else {
                 return Ok(Step::Quiet(Duration::from_millis(10)));
             };
-            let reason = if deleting {
-                Reason::Deleting
-            } else {
-                Reason::Applying
-            };
-            let outcome = Outcome::Working(reason, format!("sent to Zadig: {change}"));
+            let outcome = writer.sent(&change);
             found.change = Some(change);
             return Ok(Step::Tell(outcome, found, Duration::from_secs(1)));
         }
@@ -342,32 +333,32 @@ fn settle(
 
 /// Sends the actions up to the first that Zadig goes on working at; the first failure ends the attempt. What was sent, if
 /// anything was.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the place where everything that was found out is acted on"
-)]
 async fn carry_out(
-    object: &ZadigServiceBinding,
-    ctx: &Context,
+    writer: &Writer<'_, ZadigServiceBinding>,
     local: &mut Local,
-    zadig: &Zadig,
-    key: &EnvKey,
     declared: Option<&Environment>,
     detail: Option<&Detail>,
     actions: Vec<Action>,
 ) -> Result<Option<String>, Error> {
+    // None of an environment that became busy since it was looked at.
+    let needs = match writer.object.metadata.deletion_timestamp {
+        Some(_) => Needs::Nothing,
+        None => Needs::Idle,
+    };
     let mut done = Vec::new();
     for action in actions {
-        if !ctx.may_act() {
-            break;
-        }
         let call = match &action {
             Action::SeedReplicas(replicas) => {
-                seed(object, ctx, *replicas).await?;
+                if !writer.may_write() {
+                    break;
+                }
+                seed(writer.object, writer.ctx, *replicas).await?;
                 continue;
             }
             Action::Environment(env::Action::RecordOwnership(ownership)) => {
-                driver::claim(object, ctx, ownership).await?;
+                if !writer.claim(ownership).await? {
+                    break;
+                }
                 local.record = Some(ownership.clone());
                 let record = env::Action::RecordOwnership(ownership.clone());
                 local.memory.sent(&record, declared, Timestamp::now());
@@ -379,23 +370,10 @@ async fn carry_out(
             }
             Action::Environment(call) => call,
         };
-        // One change of an environment at a time, and none of one that became busy since it was looked at.
-        let turn = zadig.turn(key);
-        let turn = turn.lock().await;
-        let leaving = object.metadata.deletion_timestamp.is_some();
-        if !leaving && !home::can_change(zadig, key).await? {
+        let sending = local.call(writer, call, declared, detail);
+        let Sent::Answered(sent) = writer.send(needs, sending).await? else {
             break;
-        }
-        if !ctx.may_act() {
-            break;
-        }
-        local.wrote(Timestamp::now());
-        local
-            .memory
-            .sending(call, declared, detail, Timestamp::now());
-        let sent = send(zadig, key, call).await;
-        local.wrote(Timestamp::now());
-        drop(turn);
+        };
         if let Err(error) = sent {
             if !error.is_outage() {
                 local.memory.was_refused(call);
@@ -404,11 +382,7 @@ async fn carry_out(
         }
         local.memory.sent(call, declared, Timestamp::now());
         let summary = call.summary();
-        tracing::info!(action = summary, "sent to zadig");
-        let word = action_word(call);
-        metrics::counter!("zadig_operator_actions_total", "action" => word).increment(1);
-        ctx.event(object, EventType::Normal, word, "Act", &summary)
-            .await;
+        writer.tell(action_word(call), &summary).await;
         done.push(summary);
         if call.continues() {
             break;

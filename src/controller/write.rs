@@ -1,0 +1,99 @@
+//! The one place where the writes of an object are let through: its claim in Kubernetes, and its calls of Zadig.
+
+use kube::runtime::events::EventType;
+
+use super::context::Context;
+use super::driver::{self, Managed};
+use super::home;
+use super::outcome::Outcome;
+use super::zadig::Zadig;
+use crate::api::condition::Reason;
+use crate::api::environment::Ownership;
+use crate::error::Error;
+use crate::plan::environment::EnvKey;
+
+/// Who writes, and where.
+pub(super) struct Writer<'a, K> {
+    /// The object that is written for.
+    pub(super) object: &'a K,
+    /// Clients and memory of the process.
+    pub(super) ctx: &'a Context,
+    /// The Zadig that is written to.
+    pub(super) zadig: &'a Zadig,
+    /// The environment that is written to.
+    pub(super) key: &'a EnvKey,
+}
+
+/// What an environment has to be like at the moment of a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Needs {
+    /// As it was when it was looked at.
+    Nothing,
+    /// Idle, by a list that is sent just before.
+    Idle,
+}
+
+/// What became of a call.
+pub(super) enum Sent {
+    /// It was not made, as it may not be at this moment.
+    Held,
+    /// It was made, and this is the answer.
+    Answered(Result<(), Error>),
+}
+
+impl<K: Managed> Writer<'_, K> {
+    /// Whether anything may be begun for this object.
+    pub(super) fn may_write(&self) -> bool {
+        self.ctx.may_act()
+    }
+
+    /// Stores whose object it is, with the finalizer; false: not now.
+    ///
+    /// # Errors
+    /// When Kubernetes refuses it.
+    pub(super) async fn claim(&self, ownership: &Ownership) -> Result<bool, Error> {
+        if !self.may_write() {
+            return Ok(false);
+        }
+        driver::claim(self.object, self.ctx, ownership).await?;
+        Ok(true)
+    }
+
+    /// Makes one call, once all changes of the same environment that came before it are answered.
+    ///
+    /// # Errors
+    /// When it cannot be told whether the environment is as `needs` says. The answer of the call itself is in [`Sent`].
+    pub(super) async fn send(
+        &self,
+        needs: Needs,
+        call: impl Future<Output = Result<(), Error>> + Send,
+    ) -> Result<Sent, Error> {
+        let turn = self.zadig.turn(self.key);
+        let _turn = turn.lock().await;
+        if needs == Needs::Idle && !home::can_change(self.zadig, self.key).await? {
+            return Ok(Sent::Held);
+        }
+        if !self.may_write() {
+            return Ok(Sent::Held);
+        }
+        Ok(Sent::Answered(call.await))
+    }
+
+    /// What is told of an object after these changes.
+    pub(super) fn sent(&self, changes: &str) -> Outcome {
+        let reason = match self.object.meta().deletion_timestamp {
+            Some(_) => Reason::Deleting,
+            None => Reason::Applying,
+        };
+        Outcome::Working(reason, format!("sent to Zadig: {changes}"))
+    }
+
+    /// Tells of a call that was answered well.
+    pub(super) async fn tell(&self, word: &'static str, summary: &str) {
+        tracing::info!(action = summary, "sent to zadig");
+        metrics::counter!("zadig_operator_actions_total", "action" => word).increment(1);
+        self.ctx
+            .event(self.object, EventType::Normal, word, "Act", summary)
+            .await;
+    }
+}
