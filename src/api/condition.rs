@@ -96,6 +96,8 @@ pub enum Reason {
     AccessDenied,
     /// The connection exists but cannot be used yet.
     ConnectionNotReady,
+    /// The object is being deleted, and its environment is protected against that.
+    DeletionProtected,
     /// The connection is gone while the object is being deleted.
     ConnectionGone,
     /// A referenced Secret or ConfigMap, or its key, is missing.
@@ -187,6 +189,7 @@ impl Reason {
             Self::ConnectionNotFound => "ConnectionNotFound",
             Self::AccessDenied => "AccessDenied",
             Self::ConnectionNotReady => "ConnectionNotReady",
+            Self::DeletionProtected => "DeletionProtected",
             Self::ConnectionGone => "ConnectionGone",
             Self::SourceNotFound => "SourceNotFound",
             Self::CredentialsMissing => "CredentialsMissing",

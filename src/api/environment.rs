@@ -145,6 +145,12 @@ pub struct ZadigEnvironmentSpec {
     /// overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<Deletion>,
+    /// While true, deleting this object deletes nothing in Zadig: it waits with the reason DeletionProtected until this is false, or
+    /// until it is released by `deletion: Orphan` or the annotation of the same meaning. The objects inside the environment
+    /// (ZadigEnvConfig, ZadigServiceBinding) are held in the same way when they are deleted, but for one that says
+    /// `deletion: Delete` itself. `prune` is not held up. Absent: false for test environments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_protection: Option<bool>,
     /// Which services are removed from the environment, with their resources, when they are not declared. Owned: those that this
     /// object added. All: every one. None: none. Default: Owned.
     #[serde(default)]

@@ -147,6 +147,7 @@ pub(super) fn environment<A>(
         services,
         creation,
         deletion: _,
+        deletion_protection: _,
         prune,
         bindings: _,
         suspend: _,

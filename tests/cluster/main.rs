@@ -18,6 +18,7 @@ mod environment;
 mod fault;
 mod idle;
 mod kubectl;
+mod lifetime;
 mod mistakes;
 mod outage;
 mod ownership;

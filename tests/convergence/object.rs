@@ -101,7 +101,11 @@ impl Object {
             .into_iter()
             .flat_map(|environment| environment.services.keys().cloned())
             .collect();
-        self.desired = Desired::Absent { policy, declared };
+        self.desired = Desired::Absent {
+            policy,
+            declared,
+            protected: false,
+        };
     }
 
     pub(crate) fn lose_status(&mut self) {

@@ -35,6 +35,7 @@ use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::claim::{Claim, rival};
 use crate::plan::env_config::{Action, Config, Desired, Memory, Observed, plan};
+use crate::plan::environment::lifetime::is_protected;
 use crate::plan::{Licence, Plan};
 
 /// How long a repaired difference counts towards "does not converge".
@@ -192,7 +193,10 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         used_by,
     } = observe::look(object, &environment, &zadig, deleting).await?;
     let desired = match content {
-        None => Desired::Absent { policy },
+        None => Desired::Absent {
+            policy,
+            protected: is_protected(&environment.spec),
+        },
         Some(config) => Desired::Present(config),
     };
     let observed = Observed {

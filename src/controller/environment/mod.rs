@@ -39,6 +39,7 @@ use crate::plan::access::Verdict;
 use crate::plan::claim::rival;
 use crate::plan::env_config::Config;
 use crate::plan::environment::health::{Health, health};
+use crate::plan::environment::lifetime::is_protected;
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
     Action, Bound, Desired, Detail, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
@@ -167,6 +168,7 @@ async fn attempt(
                 .iter()
                 .map(|service| service.name.clone())
                 .collect(),
+            protected: is_protected(&object.spec),
         }
     } else {
         let wanted = desired::sources(&object.spec);
@@ -434,7 +436,8 @@ fn declared(
         Desired::Absent {
             policy,
             declared: _,
-        } => format!("{policy:?}"),
+            protected,
+        } => format!("{policy:?} {protected}"),
         Desired::Present(environment) => {
             let globals = environment
                 .global_variables

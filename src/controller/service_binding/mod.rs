@@ -36,6 +36,7 @@ use crate::api::{FIELD_MANAGER, FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::claim::{Claim, rival};
 use crate::plan::environment::health::health;
+use crate::plan::environment::lifetime::is_protected;
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
     self as env, Detail, EnvKey, Environment, Existence, Moved, Present,
@@ -147,7 +148,10 @@ async fn attempt(
         return release(object, ctx, "suspended: nothing was called").await;
     }
     let desired = if deleting {
-        Desired::Absent { policy }
+        Desired::Absent {
+            policy,
+            protected: is_protected(&environment.spec),
+        }
     } else {
         match binding(object, &environment, ctx).await? {
             Ok(binding) => Desired::Present(Box::new(binding)),

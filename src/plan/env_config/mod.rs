@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::environment::decide::elapsed;
+use super::environment::lifetime::protected_inside;
 use super::environment::{EnvStatus, join};
 use super::home::{Home, Place, busy, same_place};
 use super::{Licence, Plan};
@@ -41,6 +42,8 @@ pub enum Desired {
     Absent {
         /// `spec.deletion`, or what the annotation says instead.
         policy: Option<ConfigDeletion>,
+        /// Its environment is protected against deletion ([`super::environment::lifetime::is_protected`]).
+        protected: bool,
     },
 }
 
@@ -202,14 +205,14 @@ impl Action {
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
     let planned = match desired {
-        Desired::Absent { policy } => absent(*policy, observed),
+        Desired::Absent { policy, protected } => absent(*policy, *protected, observed),
         Desired::Present(config) => present(config, observed),
     };
     planned.held(observed.connection_suspended, Action::summary)
 }
 
 /// The way out. It ends when the environment does: nothing is left of the object then.
-fn absent(policy: Option<ConfigDeletion>, observed: &Observed) -> Plan<Action> {
+fn absent(policy: Option<ConfigDeletion>, protected: bool, observed: &Observed) -> Plan<Action> {
     let (Some(record), Home::Present(home)) = (&observed.record, &observed.environment) else {
         return Plan::InSync;
     };
@@ -220,6 +223,10 @@ fn absent(policy: Option<ConfigDeletion>, observed: &Observed) -> Plan<Action> {
     };
     if !deletes || !same_place(record, &home.identity) {
         return Plan::InSync;
+    }
+    let there = matches!(observed.live, Existence::Present(_));
+    if there && protected && policy.is_none() {
+        return protected_inside("the object");
     }
     match (&home.status, &observed.live) {
         // Zadig takes the call in any state, so only a belief that has ended does not hold it up.

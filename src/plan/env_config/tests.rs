@@ -115,7 +115,8 @@ fn planned(config: Config, observed: &Observed) -> String {
 }
 
 fn planned_deletion(policy: Option<ConfigDeletion>, observed: &Observed) -> String {
-    text(plan(&Desired::Absent { policy }, observed))
+    let protected = false;
+    text(plan(&Desired::Absent { policy, protected }, observed))
 }
 
 #[test]
@@ -395,4 +396,24 @@ mod comparison {
         let declared = json!({"data": {}});
         assert!(differences(ConfigType::ConfigMap, &declared, &json!({})).is_empty());
     }
+}
+
+#[test]
+fn an_object_in_a_protected_environment_goes_only_when_its_own_object_says_so() {
+    let held = |policy, observed: &Observed| {
+        let protected = true;
+        text(plan(&Desired::Absent { policy, protected }, observed))
+    };
+    let there = observed()
+        .holding(&json!({"level": "debug"}))
+        .owned_as(OwnershipState::Created);
+    assert_snapshot!(held(None, &there), @"blocked DeletionProtected spec.deletion: deletionProtection of the ZadigEnvironment holds for what is inside too, so the object stays; to delete it, set deletion: Delete here; to release this object and leave it there, set the annotation zadig-operator.io/deletion=Orphan");
+    let busy = there.clone().zadig_says(EnvStatus::Updating);
+    assert_eq!(held(None, &busy), held(None, &there));
+    assert_snapshot!(held(Some(ConfigDeletion::Delete), &there), @"delete the object");
+    assert_snapshot!(held(Some(ConfigDeletion::Orphan), &there), @"in sync");
+    let adopted = there.owned_as(OwnershipState::Adopted);
+    assert_snapshot!(held(None, &adopted), @"in sync");
+    let gone = observed().owned_as(OwnershipState::Created);
+    assert_snapshot!(held(None, &gone), @"in sync");
 }

@@ -22,7 +22,11 @@ const DISAPPEARS_AGAIN: Duration = Duration::from_hours(24);
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
     let environment = match desired {
-        Desired::Absent { policy, declared } => return delete::plan(*policy, declared, observed),
+        Desired::Absent {
+            policy,
+            declared,
+            protected,
+        } => return delete::plan(*policy, declared, *protected, observed),
         Desired::Present(environment) => environment,
     };
     if let Some(rival) = &observed.rival {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::decide::{busy, different_zadig, elapsed};
-use super::{Action, Bound, EnvStatus, Existence, Moved, Observed, Present};
+use super::{Action, Bound, EnvStatus, Existence, Moved, Observed, Present, lifetime};
 use crate::api::condition::Reason;
 use crate::api::environment::{Deletion, OwnershipState};
 use crate::plan::Plan;
@@ -16,6 +16,7 @@ const DELETE_TAKES: Duration = Duration::from_secs(30);
 pub(super) fn plan(
     policy: Option<Deletion>,
     declared: &BTreeSet<String>,
+    protected: bool,
     observed: &Observed,
 ) -> Plan<Action> {
     let Some(record) = &observed.record else {
@@ -44,6 +45,9 @@ pub(super) fn plan(
     };
     if record.cluster_id != present.cluster_id || record.namespace != present.namespace {
         return Plan::InSync;
+    }
+    if protected {
+        return lifetime::protected(&observed.key);
     }
     if observed.connection_suspended {
         return Plan::wait(

@@ -546,8 +546,20 @@ pub(in crate::plan) fn planned(desired: &Environment, observed: &Observed) -> St
 
 /// The plan for an object that declared `api` and is being deleted, as text.
 pub(in crate::plan) fn planned_deletion(policy: Option<Deletion>, observed: &Observed) -> String {
-    let declared = BTreeSet::from(["api".to_owned()]);
-    show(&plan(&Desired::Absent { policy, declared }, observed))
+    show(&plan(&leaving(policy, false), observed))
+}
+
+/// The same while deletion protection is on, as text.
+pub(in crate::plan) fn planned_protected(policy: Option<Deletion>, observed: &Observed) -> String {
+    show(&plan(&leaving(policy, true), observed))
+}
+
+fn leaving(policy: Option<Deletion>, protected: bool) -> Desired {
+    Desired::Absent {
+        policy,
+        declared: BTreeSet::from(["api".to_owned()]),
+        protected,
+    }
 }
 
 /// A plan as text: every value in it, secrets included, so that an expected text is the whole value.

@@ -1,14 +1,15 @@
 //! What is to be done about one environment: [`Desired`] and [`Observed`] in, [`Plan`](crate::plan::Plan) of [`Action`] out.
 //!
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
-//! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`delete`] the way out, [`memory`] what has to be
-//! remembered because Zadig never shows it again, [`rollout`] the proof that a change reached the pods, [`health`] what users see
-//! of the services.
+//! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`delete`] the way out, [`lifetime`] what holds it up,
+//! [`memory`] what has to be remembered because Zadig never shows it again, [`rollout`] the proof that a change reached the pods,
+//! [`health`] what users see of the services.
 
 pub mod decide;
 pub mod delete;
 pub mod diff;
 pub mod health;
+pub mod lifetime;
 pub mod memory;
 pub mod rollout;
 pub mod variables;
@@ -46,6 +47,8 @@ pub enum Desired {
         policy: Option<Deletion>,
         /// Services that were declared to the last.
         declared: BTreeSet<String>,
+        /// Nothing may be deleted in Zadig ([`lifetime::is_protected`]).
+        protected: bool,
     },
 }
 

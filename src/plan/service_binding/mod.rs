@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::environment::diff::diff;
+use super::environment::lifetime::protected_inside;
 use super::environment::{
     self as env, EnvStatus, Environment, Existence, ObservedService, Replicas,
 };
@@ -32,6 +33,8 @@ pub enum Desired {
     Absent {
         /// `spec.deletion`, or what the annotation says instead.
         policy: Option<BindingDeletion>,
+        /// Its environment is protected against deletion ([`env::lifetime::is_protected`]).
+        protected: bool,
     },
 }
 
@@ -44,6 +47,7 @@ impl Desired {
             Self::Absent { .. } => env::Desired::Absent {
                 policy: None,
                 declared: BTreeSet::new(),
+                protected: false,
             },
         }
     }
@@ -104,14 +108,14 @@ impl Action {
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
     let planned = match desired {
-        Desired::Absent { policy } => absent(*policy, observed),
+        Desired::Absent { policy, protected } => absent(*policy, *protected, observed),
         Desired::Present(binding) => present(binding, observed),
     };
     planned.held(observed.inner.connection_suspended, Action::summary)
 }
 
 /// The way out. What the environment declares itself by now is its own.
-fn absent(policy: Option<BindingDeletion>, observed: &Observed) -> Plan<Action> {
+fn absent(policy: Option<BindingDeletion>, protected: bool, observed: &Observed) -> Plan<Action> {
     let (Some(record), Home::Present(home)) = (&observed.inner.record, &observed.home) else {
         return Plan::InSync;
     };
@@ -123,16 +127,19 @@ fn absent(policy: Option<BindingDeletion>, observed: &Observed) -> Plan<Action> 
     if !deletes || observed.inline || !same_place(record, &home.identity) {
         return Plan::InSync;
     }
+    let there = match &observed.inner.existence {
+        Existence::Present(present) => present
+            .detail
+            .as_ref()
+            .is_none_or(|detail| detail.services.contains_key(&observed.service)),
+        Existence::Absent { .. } => false,
+    };
+    if there && protected && policy.is_none() {
+        return protected_inside(&format!("service {}", observed.service));
+    }
     if home.status.is_busy() && !home.is_stuck(observed.inner.now) {
         return busy(&home.status);
     }
-    let Existence::Present(present) = &observed.inner.existence else {
-        return Plan::InSync;
-    };
-    let there = present
-        .detail
-        .as_ref()
-        .is_none_or(|detail| detail.services.contains_key(&observed.service));
     if !there {
         return Plan::InSync;
     }

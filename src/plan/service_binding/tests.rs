@@ -117,7 +117,8 @@ fn planned(binding: Binding, observed: &Observed) -> String {
 }
 
 fn planned_deletion(policy: Option<BindingDeletion>, observed: &Observed) -> String {
-    text(plan(&Desired::Absent { policy }, observed))
+    let protected = false;
+    text(plan(&Desired::Absent { policy, protected }, observed))
 }
 
 #[test]
@@ -231,4 +232,27 @@ fn deletion_ends_when_the_service_or_the_environment_is_gone() {
     };
     without.inner.existence = Existence::Absent { confirmed: true };
     assert_snapshot!(planned_deletion(None, &without), @"in sync");
+}
+
+#[test]
+fn a_service_of_a_protected_environment_goes_only_when_its_own_object_says_so() {
+    let held = |policy, observed: &Observed| {
+        let protected = true;
+        text(plan(&Desired::Absent { policy, protected }, observed))
+    };
+    let added = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Created);
+    assert_snapshot!(held(None, &added), @"blocked DeletionProtected spec.deletion: deletionProtection of the ZadigEnvironment holds for what is inside too, so service api stays; to delete it, set deletion: Delete here; to release this object and leave it there, set the annotation zadig-operator.io/deletion=Orphan");
+    let busy = added.clone().zadig_says(EnvStatus::Updating);
+    assert_eq!(held(None, &busy), held(None, &added));
+    assert_snapshot!(held(Some(BindingDeletion::Delete), &added), @r#"remove services {"api"}"#);
+    assert_snapshot!(held(Some(BindingDeletion::Orphan), &added), @"in sync");
+    let adopted = added.clone().owned_as(OwnershipState::Adopted);
+    assert_snapshot!(held(None, &adopted), @"in sync");
+    let gone = observed().owned_as(OwnershipState::Created);
+    assert_snapshot!(held(None, &gone), @"in sync");
+    let mut inline = added;
+    inline.inline = true;
+    assert_snapshot!(held(None, &inline), @"in sync");
 }

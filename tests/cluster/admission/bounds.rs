@@ -68,7 +68,7 @@ fn valid(kind: &str) -> Vec<Value> {
                         "containers": [{"name": "api", "image": "api:1", "policy": "Enforce"}],
                         "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1, "policy": "Enforce"}],
                     }],
-                    "creation": "Create", "deletion": "Delete", "prune": "Owned",
+                    "creation": "Create", "deletion": "Delete", "deletionProtection": true, "prune": "Owned",
                     "bindings": {"from": "Selector", "selector": {"matchLabels": {"team": "blue"}}},
                 })
             };

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use super::super::fixture::{ago, observed, planned_deletion, service};
+use super::super::fixture::{ago, observed, planned_deletion, planned_protected, service};
 use super::super::{Bound, EnvStatus, Moved, Observed};
 use crate::api::environment::Deletion;
 
@@ -201,4 +201,46 @@ fn a_deletion_that_a_restart_of_zadig_cut_off_is_sent_again() {
     assert_snapshot!(planned_deletion(None, &stuck), @"delete, keep resources: false");
     let sent = stuck.with(|o| o.memory.delete_sent = Some(ago(29)));
     assert_snapshot!(planned_deletion(None, &sent), @"wait 1s Deleting the environment is being deleted");
+}
+
+#[test]
+fn a_protected_environment_is_not_deleted_however_it_was_to_go() {
+    let told = planned_protected(None, &owned());
+    assert_snapshot!(told, @"blocked DeletionProtected spec.deletionProtection: environment dev of project shop is protected, so nothing is deleted in Zadig; to delete it, set deletionProtection: false; to release this object and leave the environment there, set the annotation zadig-operator.io/deletion=Orphan");
+    let held: [(Option<Deletion>, Observed); 6] = [
+        (Some(Deletion::Delete), owned()),
+        (Some(Deletion::Detach), owned()),
+        (Some(Deletion::Delete), owned().adopted()),
+        (None, owned().pending()),
+        (None, owned().status(EnvStatus::Creating, 1_000_000)),
+        (None, owned().with(|o| o.connection_suspended = true)),
+    ];
+    for (policy, observed) in held {
+        assert_eq!(planned_protected(policy, &observed), told, "{policy:?}");
+    }
+}
+
+#[test]
+fn protection_holds_nothing_up_that_calls_nothing() {
+    let released: [(Option<Deletion>, Observed); 6] = [
+        (Some(Deletion::Orphan), owned()),
+        (None, owned().adopted()),
+        (None, observed().present()),
+        (None, observed().owned().gone()),
+        (
+            None,
+            owned().with(|o| o.rival = Some("team/older".to_owned())),
+        ),
+        (
+            None,
+            owned().present_with(|present| present.namespace = "other".to_owned()),
+        ),
+    ];
+    for (policy, observed) in released {
+        assert_eq!(
+            planned_protected(policy, &observed),
+            "in sync",
+            "{policy:?}"
+        );
+    }
 }
