@@ -32,6 +32,8 @@ const OUTAGE_GRACE: Duration = Duration::from_mins(5);
 const SLOW_RETRY: Duration = Duration::from_mins(2);
 /// How often a blocked object is looked at without a reason.
 pub(super) const BLOCKED_RETRY: Duration = Duration::from_mins(2);
+/// How old a list may be while something is under way: all who wait for the same project share two calls a second.
+const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
 /// Longest delay after failures in a row.
 const LONGEST_BACKOFF: Duration = Duration::from_mins(5);
 
@@ -78,6 +80,24 @@ impl<L> Locals<L> {
     pub(super) fn keep(&self, uids: &BTreeSet<String>) {
         lock(&self.0).retain(|uid, _| uids.contains(uid));
     }
+}
+
+/// How young the list of a project has to be for an object that rests, or has something under way; `after` are moments that the
+/// list must show.
+pub(super) fn list_since(
+    rests: bool,
+    interval: Duration,
+    after: impl IntoIterator<Item = Option<Instant>>,
+) -> Instant {
+    let now = Instant::now();
+    let age = if rests {
+        // The watcher of lists keeps it younger than this.
+        interval * 2
+    } else {
+        LIST_AGE_WHILE_BUSY
+    };
+    let since = now.checked_sub(age).unwrap_or(now);
+    after.into_iter().flatten().fold(since, Instant::max)
 }
 
 /// Failed attempts of one object in a row.

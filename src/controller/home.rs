@@ -1,7 +1,5 @@
 //! Where the environment stands that an object inside it, or a service of its own owner, belongs to.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use tokio::time::Instant;
 use zadig_client::EnvironmentSummary;
@@ -12,9 +10,6 @@ use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
 use crate::error::Error;
 use crate::plan::environment::EnvKey;
 use crate::plan::home::Place;
-
-/// How old a list may be: everybody who waits for the same environment shares it.
-const LIST_AGE: Duration = Duration::from_millis(500);
 
 /// Where an environment stands.
 pub(super) enum Found {
@@ -34,7 +29,7 @@ pub(super) fn key(environment: &ZadigEnvironment) -> EnvKey {
     }
 }
 
-/// Looks for an environment in the list of its project.
+/// Looks for an environment in the list of its project, as of `since` or later.
 ///
 /// # Errors
 /// What the calls answer. With `deleting`, an empty list is checked against the detail before anything is taken for gone
@@ -43,14 +38,13 @@ pub(super) async fn find(
     environment: &ZadigEnvironment,
     key: &EnvKey,
     zadig: &Zadig,
+    since: Instant,
     deleting: bool,
 ) -> Result<Found, Error> {
     if environment.metadata.deletion_timestamp.is_some() && !deleting {
         let why = "spec.environmentRef: the ZadigEnvironment is being deleted";
         return Ok(Found::Other(why.to_owned()));
     }
-    let now = Instant::now();
-    let since = now.checked_sub(LIST_AGE).unwrap_or(now);
     let list = zadig.list(&key.project, since).await?;
     Ok(match (list.environments.get(&key.env), owner(environment)) {
         (Some(entry), Some(record)) if is_own(entry, &record, zadig) => {

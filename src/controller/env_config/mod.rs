@@ -187,11 +187,13 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     {
         return Ok(Step::Quiet(wait));
     }
+    let rests = local.rest.is_some() && !deleting;
+    let since = driver::list_since(rests, zadig.intervals.list, []);
     let Seen {
         home,
         live,
         used_by,
-    } = observe::look(object, &environment, &zadig, deleting).await?;
+    } = observe::look(object, &environment, &zadig, since, deleting).await?;
     let desired = match content {
         None => Desired::Absent {
             policy,

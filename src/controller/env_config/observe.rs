@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kube::ResourceExt;
+use tokio::time::Instant;
 use zadig_client::Scope;
 
 use super::act::kind;
@@ -28,15 +29,16 @@ pub(super) struct Seen {
     pub(super) used_by: Option<Vec<String>>,
 }
 
-/// Looks at the environment, and at the object when the environment is there.
+/// Looks at the environment in a list as of `since` or later, and at the object when the environment is there.
 pub(super) async fn look(
     object: &ZadigEnvConfig,
     environment: &ZadigEnvironment,
     zadig: &Zadig,
+    since: Instant,
     deleting: bool,
 ) -> Result<Seen, Error> {
     let key = home::key(environment);
-    let home = match home::find(environment, &key, zadig, deleting).await? {
+    let home = match home::find(environment, &key, zadig, since, deleting).await? {
         Found::Here(place) => Home::Present(place),
         Found::Other(why) => Home::NotReady { why, carried: None },
         Found::Missing(why) => Home::NotReady {

@@ -19,8 +19,6 @@ use crate::plan::environment::{Action, Bound, Detail, Environment};
 /// How long a repaired difference counts towards "does not converge".
 const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 
-/// How old a list may be while Zadig works on an environment: all who wait share two calls a second.
-const LIST_AGE_WHILE_BUSY: Duration = Duration::from_millis(500);
 /// How often services are looked at that have been unhealthy for a while: the list does not show that they mend.
 const UNHEALTHY_LOOK: Duration = Duration::from_mins(1);
 
@@ -126,19 +124,9 @@ impl Local {
 
     /// How young the list of the project has to be.
     pub(in crate::controller) fn list_since(&self, interval: Duration, deleting: bool) -> Instant {
-        let now = Instant::now();
-        let age = if self.rest.is_some() && !deleting {
-            // The watcher of lists keeps it younger than this.
-            interval * 2
-        } else {
-            LIST_AGE_WHILE_BUSY
-        };
-        let since = now.checked_sub(age).unwrap_or(now);
         // A list that was sent before our own write does not show it; one that follows the first sign of absence has to be new.
-        [self.wrote, self.absent_since]
-            .into_iter()
-            .flatten()
-            .fold(since, Instant::max)
+        let after = [self.wrote, self.absent_since];
+        driver::list_since(self.rest.is_some() && !deleting, interval, after)
     }
 
     /// Forgets repairs that are long ago, and all of them when a person spoke.

@@ -185,7 +185,7 @@ async fn attempt(
         return Ok(Step::Quiet(wait));
     }
     let now = Timestamp::now();
-    let home = match home::find(&environment, &key, &zadig, deleting).await? {
+    let home = match home::find(&environment, &key, &zadig, since, deleting).await? {
         Found::Here(place) => Home::Present(place),
         Found::Other(why) | Found::Missing(why) => Home::NotReady { why, carried: None },
     };
