@@ -10,6 +10,7 @@
 
 mod admission;
 mod answers;
+mod autoscaler;
 mod credentials;
 mod declared;
 mod deletion;

@@ -26,8 +26,14 @@ pub struct Call {
     pub body: String,
     /// The user its token belongs to.
     pub user: Option<String>,
+    /// What the caller calls itself: the header `User-Agent`.
+    pub agent: String,
     /// The name of the operation, such as `environment.list`; empty without a route.
     pub operation: String,
+    /// The environment that it names, as `project/key`.
+    pub environment: Option<String>,
+    /// The status of that environment when the call arrived; none if it was not there.
+    pub found: Option<String>,
     /// The HTTP status of the answer; 0 if none was sent.
     pub status: u16,
     /// Whether the route is one that changes something when it succeeds.

@@ -28,6 +28,7 @@ mod scope;
 mod seed;
 mod server;
 mod sim;
+mod subject;
 mod template;
 mod variables;
 mod world;

@@ -23,6 +23,7 @@ use crate::reply::{Body, Fail, Reply, TEXT};
 use crate::request::{Request, decode_percent, parse_query};
 use crate::routes::{self, Matched, Route};
 use crate::sim::Sim;
+use crate::subject;
 
 /// A waiter for the project's lock gives up after this many attempts (Z§7.1).
 const LOCK_ATTEMPTS: u32 = 32;
@@ -130,11 +131,20 @@ fn blank_call(incoming: &Incoming) -> Call {
         query: masked(incoming.uri.query().unwrap_or("")),
         body: String::from_utf8_lossy(&incoming.body).into_owned(),
         user: None,
+        agent: agent(&incoming.headers),
         operation: String::new(),
+        environment: None,
+        found: None,
         status: 0,
         mutating: false,
         changed: false,
     }
+}
+
+fn agent(headers: &HeaderMap) -> String {
+    let agent = headers.get(header::USER_AGENT);
+    let agent = agent.and_then(|value| value.to_str().ok());
+    agent.unwrap_or_default().to_owned()
 }
 
 /// Authentication, then routing, then faults (Z§17, 24).
@@ -149,9 +159,14 @@ fn prepare(sim: &Sim, incoming: &Incoming, call: &mut Call) -> Prepared {
     let user = authenticate(&world.users, world.level, authorization, &query).cloned();
     call.user = user.as_ref().ok().map(|user| user.name.clone());
     let matched = routes::find(world.level, &incoming.method, incoming.uri.path());
-    if let Matched::Route(route, _) = &matched {
+    if let Matched::Route(route, params) = &matched {
         route.name.clone_into(&mut call.operation);
         call.mutating = route.mutating;
+        if let Some((project, env)) = subject::named(route.path, params, &query, &call.body) {
+            let found = world.environment(&project, &env);
+            call.found = found.map(|environment| environment.status.clone());
+            call.environment = Some(format!("{project}/{env}"));
+        }
     }
     let fault = world.faults.decide(&Subject {
         method: incoming.method.as_str(),

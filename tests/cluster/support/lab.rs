@@ -28,6 +28,8 @@ use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_operator::controller::{self, Settings};
 use zadig_operator::leader::Tenure;
 
+use super::metrics;
+
 /// Label on the namespaces of scenarios, by which a later run finds what a killed one left.
 pub(super) const SCENARIO_LABEL: &str = "zadig-operator.io/scenario";
 /// Namespace of the operator's own objects.
@@ -140,6 +142,7 @@ async fn install_crds(client: &Client) -> Result<()> {
 
 /// Namespaces of a run that was killed: this run's operator must not work on their objects.
 async fn remove_leftovers(client: &Client) -> Result<()> {
+    metrics::remove(client).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let params = ListParams::default().labels(SCENARIO_LABEL);
     for namespace in namespaces.list(&params).await? {

@@ -2,7 +2,9 @@
 //! scenario, and clean-up that also happens after a failure.
 
 mod fixture;
+mod kubectl;
 mod lab;
+mod metrics;
 mod observe;
 mod world;
 pub(crate) mod zadig;
@@ -15,10 +17,12 @@ use tokio::runtime::Runtime;
 use zadig_sim::Sim;
 
 pub(crate) use fixture::EnvironmentFixture;
+pub(crate) use kubectl::has_kubectl;
+pub(crate) use metrics::{METRIC, Metrics};
 #[allow(unused_imports, reason = "words for scenarios, as above")]
-pub(crate) use observe::{Mark, has_reason, is_ready, is_stalled, message};
+pub(crate) use observe::{Mark, Observed, has_reason, is_ours, is_ready, is_stalled, message};
 #[allow(unused_imports, reason = "words for scenarios, as above")]
-pub(crate) use world::{Setup, World};
+pub(crate) use world::{Namespaced, Setup, World};
 
 /// One runtime for all scenarios: clients and the operator live longer than the scenario that used them first.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {

@@ -8,6 +8,7 @@ use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::api::service_binding::ZadigServiceBinding;
+use zadig_sim::Call;
 
 /// A point in time: writes and calls are counted from here.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,14 @@ impl Mark {
     pub(crate) fn age(self) -> Duration {
         Duration::try_from(Timestamp::now().duration_since(self.time)).unwrap_or_default()
     }
+}
+
+/// What the operator's client calls itself.
+const OURS: &str = "zadig-operator/";
+
+/// Whether a call of the simulator is the operator's.
+pub(crate) fn is_ours(call: &Call) -> bool {
+    call.agent.starts_with(OURS)
 }
 
 /// An object with conditions.

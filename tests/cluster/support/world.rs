@@ -1,6 +1,7 @@
 //! The world of one scenario: a namespace, a Zadig, the token's Secret and a connection; and its end.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
@@ -25,8 +26,8 @@ use zadig_sim::{Call, Licence, Options, Pace, Sim};
 
 use super::fixture;
 use super::lab::{Lab, SCENARIO_LABEL, apply_namespace, log_path, release_all};
-use super::observe::{Mark, Observed, has_reason, is_ready, message};
-use super::zadig::Zadig;
+use super::observe::{Mark, Observed, has_reason, is_ours, is_ready, message};
+use super::zadig::{Seeded, Zadig};
 
 /// Zadig's own default of waiting for pods is five minutes; a scenario has pods that start at once.
 const REAL_PATIENCE: Duration = Duration::from_mins(3);
@@ -43,6 +44,7 @@ const LAST_CALLS: usize = 25;
 #[derive(Clone)]
 pub(crate) struct Setup {
     options: Options,
+    seed: Seeded,
     needs_sim: bool,
     connect: bool,
     intervals: Value,
@@ -57,6 +59,7 @@ impl Default for Setup {
                 pace: Pace::fast(),
                 ..Options::default()
             },
+            seed: Seeded::RECORDINGS,
             needs_sim: false,
             connect: true,
             intervals: json!({"list": "1s", "deep": "5s", "stuck": "30s"}),
@@ -68,6 +71,22 @@ impl Setup {
     /// The simulator behaves in this way; a real Zadig cannot be told to.
     pub(crate) fn simulator(mut self, change: impl FnOnce(&mut Options)) -> Self {
         change(&mut self.options);
+        self.needs_sim = true;
+        self
+    }
+
+    /// The simulator starts as for the demo: with the project `shop` of the samples, and with a licence.
+    pub(crate) fn demo(mut self) -> Self {
+        self.seed = Seeded::DEMO;
+        self.options.licence = None;
+        self.needs_sim = true;
+        self
+    }
+
+    /// The simulator starts with three projects of three teams.
+    pub(crate) fn three_projects(mut self) -> Self {
+        self.seed = Seeded::DAY;
+        self.options.licence = None;
         self.needs_sim = true;
         self
     }
@@ -109,7 +128,7 @@ impl World {
         let world = Self {
             namespace: format!("scenario-{tag}"),
             client: lab.client.clone(),
-            zadig: Zadig::find(setup.options).await,
+            zadig: Zadig::find(setup.options, setup.seed).await,
             lab,
             tag,
             intervals: setup.intervals,
@@ -126,6 +145,15 @@ impl World {
             world.apply(&world.connection()).await;
         }
         Some(world)
+    }
+
+    /// Makes another namespace, of somebody else, with these labels; its name.
+    pub(crate) async fn namespace_beside(&self, whose: &str, mut labels: Value) -> String {
+        let name = format!("{}-{whose}", self.namespace);
+        labels[SCENARIO_LABEL] = "true".into();
+        let made = apply_namespace(&self.client, &name, &labels);
+        made.await.expect("a namespace can be made");
+        name
     }
 
     /// The simulator, for looking at what it saw and for changing it; none with a real Zadig.
@@ -241,6 +269,11 @@ impl World {
     pub(crate) fn read<K: DeserializeOwned>(&self, mut manifest: Value) -> K {
         manifest["metadata"]["namespace"] = self.namespace.clone().into();
         serde_json::from_value(manifest).expect("a fixture is a valid manifest")
+    }
+
+    /// The kubeconfig of the person at the keyboard.
+    pub(super) fn kubeconfig(&self) -> &Path {
+        &self.lab.access.kubeconfig
     }
 
     /// The objects of a kind in this scenario's namespace.
@@ -429,6 +462,15 @@ impl World {
         calls
             .into_iter()
             .filter(|call| call.seq > mark.seq)
+            .collect()
+    }
+
+    /// The operations by which the operator changed something in the simulator since then, or was to, in order.
+    pub(crate) fn our_changes_since(&self, mark: Mark) -> Vec<String> {
+        let calls = self.calls_since(mark).into_iter();
+        calls
+            .filter(|call| call.mutating && is_ours(call))
+            .map(|call| call.operation)
             .collect()
     }
 

@@ -33,8 +33,38 @@ pub(crate) struct Zadig {
 
 /// The state that the recordings began with.
 pub(crate) fn seed_of_the_recordings() -> Seed {
-    let seed = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/seed");
-    Seed::load(&seed).expect("the seed of the recordings is readable")
+    Seeded::RECORDINGS.load()
+}
+
+/// What a simulator starts from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seeded {
+    folder: &'static str,
+    /// Key of the project that scenarios use.
+    project: &'static str,
+}
+
+impl Seeded {
+    /// The state of the recordings.
+    pub(super) const RECORDINGS: Self = Self {
+        folder: "tests/golden/seed",
+        project: "golden",
+    };
+    /// The state of the demo and its samples.
+    pub(super) const DEMO: Self = Self {
+        folder: "crates/zadig-sim/seeds/demo",
+        project: "shop",
+    };
+    /// Three projects of three teams.
+    pub(super) const DAY: Self = Self {
+        folder: "tests/cluster/day",
+        project: "shop",
+    };
+
+    fn load(self) -> Seed {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(self.folder);
+        Seed::load(&folder).expect("the seed is readable")
+    }
 }
 
 impl Zadig {
@@ -44,7 +74,7 @@ impl Zadig {
     }
 
     /// The server of the environment variables, else a new simulator.
-    pub(super) async fn find(options: Options) -> Self {
+    pub(super) async fn find(options: Options, seeded: Seeded) -> Self {
         // Fails when another scenario was faster, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -52,14 +82,14 @@ impl Zadig {
             .build()
             .expect("an HTTP client can be built");
         let or = |name: &str, otherwise: &str| env::var(name).unwrap_or(otherwise.to_owned());
-        let project = or("ZADIG_PROJECT", "golden");
+        let project = or("ZADIG_PROJECT", seeded.project);
         let cluster_id = or("ZADIG_CLUSTER_ID", "0123456789abcdef12345678");
         let registry_id = or("ZADIG_REGISTRY_ID", "6b04620901383fca57a37f93");
         let (url, token, simulator) = if let Ok(url) = env::var("ZADIG_URL") {
             let token = env::var("ZADIG_TOKEN").expect("ZADIG_URL needs ZADIG_TOKEN beside it");
             (url.trim_end_matches('/').to_owned(), token, None)
         } else {
-            let running = zadig_sim::start(&seed_of_the_recordings(), options)
+            let running = zadig_sim::start(&seeded.load(), options)
                 .await
                 .expect("there is a free port");
             let token = running

@@ -1,7 +1,7 @@
 //! A real Kubernetes control plane: etcd, kube-apiserver and kube-controller-manager on free loopback ports.
 //!
-//! There are no nodes: nothing schedules or runs pods, as only the API, garbage collection and the deletion of namespaces
-//! are wanted. [`up`] starts one that stays and [`shared`] finds it; [`private`] starts one that ends with its owner;
+//! There are no nodes: nothing schedules or runs pods, as only the API, garbage collection, the deletion of namespaces and
+//! autoscalers are wanted. [`up`] starts one that stays and [`shared`] finds it; [`private`] starts one that ends with its owner;
 //! [`exclusive`] gives a test run whichever it can have for itself.
 
 mod audit;

@@ -76,8 +76,10 @@ pub(super) fn controller_manager(binaries: &Binaries, dir: &Path, pki: &Pki) -> 
             "--kubeconfig={}",
             dir.join("kubeconfig-controller-manager").display()
         ),
-        "--controllers=namespace-controller,garbage-collector-controller,serviceaccount-controller"
+        "--controllers=namespace-controller,garbage-collector-controller,serviceaccount-controller,horizontal-pod-autoscaler-controller"
             .to_owned(),
+        // Every 15 seconds by default.
+        "--horizontal-pod-autoscaler-sync-period=1s".to_owned(),
         format!(
             "--service-account-private-key-file={}",
             pki.service_account_key.display()
