@@ -154,6 +154,8 @@ pub enum Reason {
     ConfigExists,
     /// The object to adopt does not exist.
     ConfigNotFound,
+    /// What is declared can only be set while the environment is created.
+    OnlyAtCreation,
     /// An older object claims the same environment.
     Conflict,
     /// Something else deleted the environment, twice.
@@ -218,6 +220,7 @@ impl Reason {
             Self::ConfigNotReady => "ConfigNotReady",
             Self::ConfigExists => "ConfigExists",
             Self::ConfigNotFound => "ConfigNotFound",
+            Self::OnlyAtCreation => "OnlyAtCreation",
             Self::Conflict => "Conflict",
             Self::DeletedElsewhere => "DeletedElsewhere",
             Self::DifferentZadig => "DifferentZadig",

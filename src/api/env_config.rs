@@ -39,6 +39,12 @@ use super::schema;
     schema::immutable("name", "the object would be another one; create a new ZadigEnvConfig"),
     schema::object_name("name", "the name of a Kubernetes object"),
     schema::exactly_one_of(&["manifest", "configMapRef", "secretRef"]),
+    schema::immutable("git", "Zadig takes it only inside the creation of an environment; create a new ZadigEnvConfig"),
+    schema::rule(
+        "git",
+        "!has(self.git) || has(self.manifest)",
+        "git goes with manifest, which Zadig makes the object from before it follows the file",
+    ),
     schema::rule(
         "configMapRef",
         "!has(self.configMapRef) || self.type == 'ConfigMap'",
@@ -81,6 +87,12 @@ pub struct ZadigEnvConfigSpec {
     /// A Secret in this object's namespace whose type and data are copied, and followed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SourceRef>,
+    /// A file in Git that Zadig shows as the source of the object and may follow. Zadig takes it only inside the creation of an
+    /// environment, so this object has to be named under `spec.configRefs` of the ZadigEnvironment before that is created; it is
+    /// stalled with the reason OnlyAtCreation otherwise. The object is made from `manifest`; afterwards its content is Zadig's, and is
+    /// neither compared nor written. Absent: no source. Immutable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitFile>,
     /// What to do about an object that is there already, or not there yet. Create: create it; one that exists and was not made by
     /// this object is refused with the reason ConfigExists. CreateOrAdopt: create it, or take over the one that exists. Adopt:
     /// take over the one that exists, never create. Default: Create. Without effect once the object is owned.
@@ -125,6 +137,30 @@ pub struct SourceRef {
     /// Name of the Secret or ConfigMap.
     #[schemars(length(min = 1, max = schema::NAME_MAX))]
     pub name: String,
+}
+
+/// A file in Git, by a code host of Zadig's.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GitFile {
+    /// Zadig's number of the code host, from 1 to 999999, as its page of code hosts and its API show it.
+    #[schemars(range(min = 1, max = 999_999))]
+    pub codehost_id: u32,
+    /// Owner of the repository: a user, an organisation or a group.
+    #[schemars(length(min = 1, max = schema::NAME_MAX))]
+    pub owner: String,
+    /// Name of the repository.
+    #[schemars(length(min = 1, max = schema::NAME_MAX))]
+    pub repo: String,
+    /// Branch that the file is read from.
+    #[schemars(length(min = 1, max = schema::NAME_MAX))]
+    pub branch: String,
+    /// Path of the file within the repository. It has to hold an object of the same type and name.
+    #[schemars(length(min = 1, max = 1024))]
+    pub path: String,
+    /// Whether Zadig replaces the object when the file changes, without restarting what refers to it. Default: false.
+    #[serde(default)]
+    pub auto_sync: bool,
 }
 
 /// Kind of an object inside an environment.

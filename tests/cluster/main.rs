@@ -17,6 +17,7 @@ mod deletion;
 mod env_config;
 mod environment;
 mod fault;
+mod git_source;
 mod idle;
 mod kubectl;
 mod lifetime;

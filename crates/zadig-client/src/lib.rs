@@ -67,7 +67,8 @@ pub use error::{Error, Kind, Refusal, Shape};
 pub use helm::{CreateHelmEnvironment, HelmOutcome, HelmService, OverrideValue, ValuesFromGit};
 pub use image::UpdateImage;
 pub use new_environment::{
-    CreateEnvironment, GitSource, InitialEnvConfig, NewGlobalVariable, NewService, SubEnvironment,
+    CreateEnvironment, GitSource, InitialEnvConfig, NewGitSource, NewGlobalVariable, NewService,
+    SubEnvironment,
 };
 pub use observer::Observer;
 pub use pod::{PodSummary, ServicePods};

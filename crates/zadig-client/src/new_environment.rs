@@ -106,9 +106,9 @@ pub struct InitialEnvConfig {
     /// Whether Zadig follows the source in Git.
     #[serde(default, deserialize_with = "or_default")]
     pub auto_sync: bool,
-    /// The source in Git, instead of `yaml_data`.
+    /// The source in Git, beside `yaml_data`, which the object is made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub git_repo_config: Option<GitSource>,
+    pub git_repo_config: Option<NewGitSource>,
 }
 
 impl fmt::Debug for InitialEnvConfig {
@@ -118,6 +118,22 @@ impl fmt::Debug for InitialEnvConfig {
             .field("kind", &self.kind)
             .finish_non_exhaustive()
     }
+}
+
+/// A file in Git that Zadig may follow: `GitRepoConfig` of 4.2.1. Not what is read again, where the code host has a name
+/// ([`GitSource`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewGitSource {
+    /// Zadig's number of the code host. One that Zadig does not know is stored too, and the object cannot be read then.
+    pub codehost_id: u32,
+    /// The owner of the repository.
+    pub owner: String,
+    /// The repository.
+    pub repo: String,
+    /// The branch.
+    pub branch: String,
+    /// The file; Zadig uses the first.
+    pub values_paths: Vec<String>,
 }
 
 /// A file in Git, in Zadig's terms (Z§4.14).

@@ -1,8 +1,8 @@
 //! The state a simulator starts from, read from a `seed.yaml` and the files it names.
 //!
 //! The format is that of the recordings' seed, extended: `licence` and `level` under `zadig`, permissions of users, environments
-//! of projects, production templates, bases of collaboration modes, several clusters, which may be meshes. Nothing is checked
-//! against Zadig's rules here.
+//! of projects, production templates, bases of collaboration modes, several clusters, which may be meshes, code hosts. Nothing is
+//! checked against Zadig's rules here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -157,6 +157,8 @@ pub(crate) struct Document {
     pub(crate) kubernetes: Kubernetes,
     pub(crate) clusters: Vec<ClusterSeed>,
     pub(crate) registries: Vec<RegistrySeed>,
+    /// Names of code hosts by number.
+    pub(crate) codehosts: BTreeMap<i64, String>,
     pub(crate) users: Vec<UserSeed>,
     pub(crate) projects: Vec<ProjectSeed>,
     pub(crate) namespaces: Vec<String>,

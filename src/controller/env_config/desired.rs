@@ -43,6 +43,7 @@ pub(in crate::controller) async fn content(
         manifest,
         config_map_ref,
         secret_ref,
+        git,
         creation,
         deletion: _,
         suspend: _,
@@ -71,6 +72,7 @@ pub(in crate::controller) async fn content(
         kind: *type_,
         name: name.clone(),
         object: Object(content),
+        git: git.clone(),
         creation: *creation,
     }))
 }

@@ -192,6 +192,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     let Seen {
         home,
         live,
+        source,
         used_by,
     } = observe::look(object, &environment, &zadig, since, deleting).await?;
     let desired = match content {
@@ -207,6 +208,8 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         rival: rival_of(object, ctx),
         record: local.record.clone(),
         live,
+        source,
+        listed: observe::is_listed(object, &environment),
         licence: zadig.licence(),
         connection_suspended: ctx.is_suspended(&environment),
         memory: local.memory.clone(),
@@ -275,6 +278,9 @@ async fn carry_out(
         };
         local.memory.sent(&action, Timestamp::now());
         if let Err(error) = sent {
+            if !error.is_outage() {
+                local.memory.was_refused();
+            }
             if error.is_licence_refused() {
                 writer.zadig.set_licence(Licence::Refused);
                 return Ok(None);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use tokio::time::Instant;
-use zadig_client::Scope;
+use zadig_client::{Scope, SourceDetail};
 
 use super::act::kind;
 use crate::api::env_config::ZadigEnvConfig;
@@ -13,7 +13,7 @@ use crate::controller::desired::target_namespace;
 use crate::controller::home::{self, Found};
 use crate::controller::zadig::Zadig;
 use crate::error::Error;
-use crate::plan::env_config::{Existence, Object};
+use crate::plan::env_config::{Existence, Object, Source};
 use crate::plan::environment::decide::resolve_cluster;
 use crate::plan::environment::{Catalog, EnvKey};
 use crate::plan::home::Home;
@@ -25,6 +25,8 @@ const CLUSTERS_AGE: Duration = Duration::from_mins(5);
 pub(super) struct Seen {
     pub(super) home: Home,
     pub(super) live: Existence,
+    /// Where in Git it comes from, if it does.
+    pub(super) source: Option<Source>,
     /// Workloads that refer to the object; `None` where it was not looked at.
     pub(super) used_by: Option<Vec<String>>,
 }
@@ -46,17 +48,25 @@ pub(super) async fn look(
             carried: carried(object, environment, zadig).await?,
         },
     };
-    let (live, used_by) = match &home {
+    let (live, source, used_by) = match &home {
         Home::Present(home) if deleting || home.can_change() => {
             existence(object, &key, zadig).await?
         }
-        _ => (Existence::Absent, None),
+        _ => (Existence::Absent, None, None),
     };
     Ok(Seen {
         home,
         live,
+        source,
         used_by,
     })
+}
+
+/// Whether the environment's creation is to carry this object.
+pub(super) fn is_listed(object: &ZadigEnvConfig, environment: &ZadigEnvironment) -> bool {
+    let name = object.name_any();
+    let mut listed = environment.spec.config_refs.iter();
+    listed.any(|config| config.name == name)
 }
 
 /// The identity of the environment whose creation will carry this object, if it will.
@@ -66,8 +76,7 @@ async fn carried(
     zadig: &Zadig,
 ) -> Result<Option<Ownership>, Error> {
     let spec = &environment.spec;
-    let name = object.name_any();
-    if !spec.config_refs.iter().any(|config| config.name == name) {
+    if !is_listed(object, environment) {
         return Ok(None);
     }
     let catalog = Catalog {
@@ -93,7 +102,7 @@ async fn existence(
     object: &ZadigEnvConfig,
     EnvKey { project, env }: &EnvKey,
     zadig: &Zadig,
-) -> Result<(Existence, Option<Vec<String>>), Error> {
+) -> Result<(Existence, Option<Source>, Option<Vec<String>>), Error> {
     let (kind, name) = (kind(object.spec.type_), object.spec.name.as_str());
     let client = &zadig.client;
     let failure = match client
@@ -106,7 +115,9 @@ async fn existence(
                     kind: kind.as_str(),
                     name: name.to_owned(),
                 })?;
-            return Ok((Existence::Present(Object(content)), Some(detail.services)));
+            let source = detail.source_detail.and_then(source);
+            let live = Existence::Present(Object(content));
+            return Ok((live, source, Some(detail.services)));
         }
         Err(error) => error,
     };
@@ -121,5 +132,18 @@ async fn existence(
             failure,
         ));
     }
-    Ok((Existence::Absent, None))
+    Ok((Existence::Absent, None, None))
+}
+
+fn source(detail: SourceDetail) -> Option<Source> {
+    let SourceDetail {
+        git_repo_config,
+        load_path,
+    } = detail;
+    git_repo_config.map(|git| Source {
+        owner: git.owner,
+        repo: git.repo,
+        branch: git.branch,
+        path: load_path,
+    })
 }

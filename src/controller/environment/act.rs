@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use zadig_client::{
-    Container, CreateEnvironment, EditEnvironment, GlobalVariable, InitialEnvConfig,
+    Container, CreateEnvironment, EditEnvironment, GlobalVariable, InitialEnvConfig, NewGitSource,
     NewGlobalVariable, NewService, Resources, Scale, Scope, ServiceChange, UpdateImage,
     Variable as WireVariable, VariableType, WorkloadKind,
 };
 
+use crate::api::env_config::GitFile;
 use crate::api::environment::WorkloadKind as DeclaredKind;
 use crate::controller::env_config;
 use crate::controller::zadig::Zadig;
@@ -169,8 +170,26 @@ fn initial(config: &Config) -> InitialEnvConfig {
         name: config.name.clone(),
         kind: env_config::kind(config.kind),
         yaml_data: config.text(),
-        auto_sync: false,
-        git_repo_config: None,
+        auto_sync: config.git.as_ref().is_some_and(|git| git.auto_sync),
+        git_repo_config: config.git.as_ref().map(git_source),
+    }
+}
+
+fn git_source(git: &GitFile) -> NewGitSource {
+    let GitFile {
+        codehost_id,
+        owner,
+        repo,
+        branch,
+        path,
+        auto_sync: _,
+    } = git.clone();
+    NewGitSource {
+        codehost_id,
+        owner,
+        repo,
+        branch,
+        values_paths: vec![path],
     }
 }
 

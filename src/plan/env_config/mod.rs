@@ -4,6 +4,7 @@
 //! a difference in content; [`compare`] finds it. There is no status of Zadig's own for these objects: the live one is what counts.
 
 pub mod compare;
+mod git;
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use super::environment::{EnvStatus, join};
 use super::home::{Home, Place, busy, same_place};
 use super::{Licence, Plan};
 use crate::api::condition::Reason;
-use crate::api::env_config::{ConfigDeletion, ConfigType};
+use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
 use crate::api::environment::{Creation, Ownership, OwnershipState};
 
 /// Two writes of one object within the same second break a unique index of Zadig's, after the cluster was changed (Z§4.14).
@@ -56,6 +57,8 @@ pub struct Config {
     pub name: String,
     /// The whole of it.
     pub object: Object,
+    /// The file in Git that Zadig shows as its source; its content is Zadig's then.
+    pub git: Option<GitFile>,
     /// What to do when it exists or does not.
     pub creation: Creation,
 }
@@ -105,12 +108,29 @@ pub struct Observed {
     pub record: Option<Ownership>,
     /// The object in the environment. Without meaning unless the environment is there.
     pub live: Existence,
+    /// The file in Git that Zadig shows as the live object's source.
+    pub source: Option<Source>,
+    /// The environment names the object under `spec.configRefs`, so that its creation carries it.
+    pub listed: bool,
     /// What is known of the licence.
     pub licence: Licence,
     /// The connection is suspended: nothing behind it is written.
     pub connection_suspended: bool,
     /// What was remembered.
     pub memory: Memory,
+}
+
+/// A file in Git as Zadig shows it: neither the number of the code host nor whether the file is followed (Z§4.14).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Source {
+    /// Owner of the repository.
+    pub owner: String,
+    /// Name of the repository.
+    pub repo: String,
+    /// Branch.
+    pub branch: String,
+    /// Path of the file.
+    pub path: String,
 }
 
 /// Whether the object exists. Doubt is an error of the observation.
@@ -154,6 +174,13 @@ impl Memory {
             1
         };
         self.repaired = fields;
+    }
+}
+
+impl Memory {
+    /// The memory after a call was refused: nothing was repaired by it.
+    pub fn was_refused(&mut self) {
+        self.repairs = self.repairs.saturating_sub(1);
     }
 }
 
@@ -251,6 +278,9 @@ fn present(config: &Config, observed: &Observed) -> Plan<Action> {
     }
     let home = match &observed.environment {
         Home::NotReady { why, carried } => {
+            if let Some(blocked) = git::not_listed(config, observed) {
+                return blocked;
+            }
             return not_ready(why, carried.as_ref(), observed);
         }
         Home::Present(home) => home,
@@ -306,6 +336,9 @@ fn missing(
             LATER,
         );
     }
+    if let Some(blocked) = git::not_carried(config) {
+        return blocked;
+    }
     if let Some(held) = held_back(&["object".to_owned()], observed) {
         return held;
     }
@@ -359,6 +392,9 @@ fn there(
     };
     if record.state != state || record.zadig != home.identity.zadig {
         return record_as(&home.identity, state);
+    }
+    if let Some(git) = &config.git {
+        return git::judge(git, config, observed.source.as_ref());
     }
     let fields = compare::differences(config.kind, &config.object.0, &live.0);
     if fields.is_empty() {

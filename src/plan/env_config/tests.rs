@@ -6,8 +6,8 @@ use insta::assert_snapshot;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Action, Config, Desired, Existence, Memory, Object, Observed, REPAIRS, plan};
-use crate::api::env_config::{ConfigDeletion, ConfigType};
+use super::{Action, Config, Desired, Existence, Memory, Object, Observed, REPAIRS, Source, plan};
+use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
 use crate::api::environment::{Creation, Ownership, OwnershipState};
 use crate::plan::environment::EnvStatus;
 use crate::plan::home::{Home, Place};
@@ -39,7 +39,23 @@ fn config(kind: ConfigType) -> Config {
         kind,
         name: "app".to_owned(),
         object: Object(config_map(&json!({"level": "debug"}))),
+        git: None,
         creation: Creation::Create,
+    }
+}
+
+/// The same with a source in Git.
+fn from_git() -> Config {
+    Config {
+        git: Some(GitFile {
+            codehost_id: 7,
+            owner: "shop".to_owned(),
+            repo: "config".to_owned(),
+            branch: "main".to_owned(),
+            path: "dev/app.yaml".to_owned(),
+            auto_sync: true,
+        }),
+        ..config(ConfigType::ConfigMap)
     }
 }
 
@@ -56,6 +72,8 @@ fn observed() -> Observed {
         rival: None,
         record: None,
         live: Existence::Absent,
+        source: None,
+        listed: false,
         licence: Licence::Professional,
         connection_suspended: false,
         memory: Memory::default(),
@@ -416,4 +434,65 @@ fn an_object_in_a_protected_environment_goes_only_when_its_own_object_says_so() 
     assert_snapshot!(held(None, &adopted), @"in sync");
     let gone = observed().owned_as(OwnershipState::Created);
     assert_snapshot!(held(None, &gone), @"in sync");
+}
+
+/// A file of the repository that is declared.
+fn source(path: &str) -> Source {
+    Source {
+        owner: "shop".to_owned(),
+        repo: "config".to_owned(),
+        branch: "main".to_owned(),
+        path: path.to_owned(),
+    }
+}
+
+#[test]
+fn an_object_from_git_is_made_by_the_creation_of_its_environment_or_not_at_all() {
+    let desired = Desired::Present(from_git());
+    let waiting = |carried: Option<Ownership>, listed| Observed {
+        environment: Home::NotReady {
+            why: "waiting for the environment".to_owned(),
+            carried,
+        },
+        listed,
+        ..observed()
+    };
+    assert_snapshot!(text(plan(&desired, &waiting(None, false))), @"blocked OnlyAtCreation spec.git: Zadig takes a source in Git only inside the creation of an environment: name this object under spec.configRefs of the ZadigEnvironment, or ConfigMap app is never made from it");
+    let carried = waiting(Some(ownership(OwnershipState::Pending)), true);
+    assert_snapshot!(text(plan(&desired, &carried)), @"record the object as pending");
+    // The cluster cannot be told yet, which the environment says.
+    assert_snapshot!(text(plan(&desired, &waiting(None, true))), @"wait EnvironmentNotReady waiting for the environment");
+    assert_snapshot!(text(plan(&desired, &observed())), @"blocked OnlyAtCreation spec.git: Zadig takes a source in Git only inside the creation of an environment: the environment exists and has no ConfigMap app; create the environment anew with this object under its spec.configRefs, or create a new ZadigEnvConfig without git");
+}
+
+#[test]
+fn of_an_object_from_git_the_source_is_compared_and_never_the_content() {
+    let desired = Desired::Present(from_git());
+    let live = |source: Option<Source>| Observed {
+        source,
+        ..observed()
+            .owned_as(OwnershipState::Created)
+            .holding(&json!({"level": "by a later commit"}))
+    };
+    assert_snapshot!(text(plan(&desired, &live(Some(source("dev/app.yaml"))))), @"in sync");
+    assert_snapshot!(text(plan(&desired, &live(Some(source("qa/app.yaml"))))), @"blocked OnlyAtCreation spec.git: Zadig takes a source in Git only inside the creation of an environment: the source that Zadig shows of ConfigMap app is qa/app.yaml on main of shop/config; create the environment anew with this object under its spec.configRefs, or create a new ZadigEnvConfig without git");
+    assert_snapshot!(text(plan(&desired, &live(None))), @"blocked OnlyAtCreation spec.git: Zadig takes a source in Git only inside the creation of an environment: the source that Zadig shows of ConfigMap app is none; create the environment anew with this object under its spec.configRefs, or create a new ZadigEnvConfig without git");
+    let plain = Desired::Present(config(ConfigType::ConfigMap));
+    assert_snapshot!(text(plan(&plain, &live(Some(source("dev/app.yaml"))))), @"replace ConfigMap app (data[level]); what refers to it restarts");
+}
+
+#[test]
+fn a_refused_call_is_no_repair_however_often_it_is_made() {
+    let desired = Desired::Present(config(ConfigType::ConfigMap));
+    let mut observed = observed().owned_as(OwnershipState::Created);
+    for round in 1..=2 * i64::from(REPAIRS) {
+        observed.now = ago(-100 * round);
+        let Plan::Act(act) = plan(&desired, &observed) else {
+            panic!("given up at attempt {round}");
+        };
+        for action in &act.actions {
+            observed.memory.sent(action, observed.now);
+            observed.memory.was_refused();
+        }
+    }
 }

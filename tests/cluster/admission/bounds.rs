@@ -95,8 +95,13 @@ fn valid(kind: &str) -> Vec<Value> {
                 })
             };
             let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap"});
+            let mut from_git = config("ConfigMap", "manifest", manifest);
+            from_git["git"] = json!({
+                "codehostId": 7, "owner": "shop", "repo": "config", "branch": "main",
+                "path": "dev/app.yaml", "autoSync": true,
+            });
             vec![
-                config("ConfigMap", "manifest", manifest),
+                from_git,
                 config("ConfigMap", "configMapRef", json!({"name": "app"})),
                 config("Secret", "secretRef", json!({"name": "app"})),
             ]

@@ -85,6 +85,7 @@ fn valid(kind: &str) -> Value {
             "type": "ConfigMap",
             "name": "app",
             "manifest": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}},
+            "git": git_file(),
         }),
         "ZadigServiceBinding" => json!({
             "environmentRef": {"name": "dev", "namespace": "zadig"},
@@ -97,6 +98,12 @@ fn valid(kind: &str) -> Value {
             "scaleTarget": {"kind": "StatefulSet", "name": "db"},
         }),
         other => panic!("there is no valid spec of {other}"),
+    })
+}
+
+fn git_file() -> Value {
+    json!({
+        "codehostId": 7, "owner": "shop", "repo": "config", "branch": "main", "path": "dev/app.yaml",
     })
 }
 
@@ -547,6 +554,20 @@ fn config_cases() -> Vec<Case> {
                 new("", from("ConfigMap", "secretRef")),
                 new("type", json!("Secret")),
             ],
+        ),
+        case(
+            "spec.git",
+            "git cannot be changed, added or removed: Zadig takes it only inside the creation of an environment; create a new ZadigEnvConfig",
+            vec![
+                Try::Change(json!({"git": {"path": "qa/app.yaml"}})),
+                Try::Change(json!({"git": {"autoSync": true}})),
+                Try::Change(json!({"git": null})),
+            ],
+        ),
+        case(
+            "spec.git",
+            "git goes with manifest, which Zadig makes the object from before it follows the file",
+            whole(with(&from("ConfigMap", "configMapRef"), "git", git_file())),
         ),
         case(
             "spec.manifest",

@@ -81,7 +81,12 @@ impl Script {
                 .as_ref()
                 .is_some_and(|types| types.kind == ENVIRONMENT)
         };
-        let environments: Vec<DynamicObject> = objects.into_iter().filter(is_environment).collect();
+        // One that waits for objects of other kinds is none of the demo's.
+        let stands_alone = |object: &DynamicObject| object.data["spec"]["configRefs"].is_null();
+        let environments: Vec<DynamicObject> = objects
+            .into_iter()
+            .filter(|object| is_environment(object) && stands_alone(object))
+            .collect();
         let first = environments
             .first()
             .context("there is no environment to show")?;

@@ -363,6 +363,10 @@ pub(crate) fn get(world: &mut World, request: &Request) -> Outcome {
         .find(|(found, _)| *found == name)
         .ok_or_else(|| Fail::wrapped("not found"))?;
     let env = (environment.project.clone(), environment.key.clone());
+    let source = match world.config_records.source(&env, kind, name) {
+        Some(source) => source.shown(&world.codehosts).map_err(Fail::wrapped)?,
+        None => Value::Null,
+    };
     let mut detail = json!({
         "name": name,
         "project_key": environment.project,
@@ -370,7 +374,7 @@ pub(crate) fn get(world: &mut World, request: &Request) -> Outcome {
         "common_env_cfg_type": kind.name(),
         "created_time": object.created.as_second(),
         "yaml_data": yaml::emit(&object.live(), 2),
-        "source_detail": null,
+        "source_detail": source,
     });
     if let Some(by) = world.config_records.writer(&env, kind, name) {
         detail["update_by"] = json!(by);

@@ -11,6 +11,7 @@ use crate::reply::{Fail, NO_DOCUMENTS, Outcome, Reply};
 use crate::request::Request;
 use crate::scope::{Permission, Scope, allowed};
 use crate::variables::{Bound, EnumCheck};
+use crate::world::configs::GitFile;
 use crate::world::environment::Environment;
 use crate::world::helm::Source;
 use crate::world::share::Share;
@@ -51,8 +52,9 @@ fn object<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<SentSub>, 
 /// Name and type of the body are not used: the text decides (Z§4.6).
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct SentConfig {
+pub(super) struct SentConfig {
     yaml_data: String,
+    git_repo_config: Option<GitFile>,
 }
 
 #[derive(Default, Deserialize)]
@@ -179,7 +181,7 @@ pub(crate) fn create_production(world: &mut World, request: &Request) -> Outcome
     check_namespace(Scope::Production, &args.namespace)?;
     let mut environment = begun(world, request, args.site());
     environment.alias = args.env_name;
-    place(world, environment, &[])
+    place(world, environment, Vec::new())
 }
 
 pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
@@ -242,13 +244,19 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
             .map_err(|error| Fail::code(6074, error))?;
         environment.services.push(service);
     }
-    let configs = args.env_configs.unwrap_or_default();
-    let configs: Vec<String> = configs.into_iter().map(|sent| sent.yaml_data).collect();
-    place(world, environment, &configs)
+    place(world, environment, args.env_configs.unwrap_or_default())
 }
 
 /// Gives an environment its place in a cluster, with its configuration objects, and begins to create it.
-pub(super) fn place(world: &mut World, environment: Environment, configs: &[String]) -> Outcome {
+pub(super) fn place(
+    world: &mut World,
+    environment: Environment,
+    configs: Vec<SentConfig>,
+) -> Outcome {
+    let (texts, sources): (Vec<String>, Vec<Option<GitFile>>) = configs
+        .into_iter()
+        .map(|sent| (sent.yaml_data, sent.git_repo_config))
+        .unzip();
     // One key for test and production environments (Z§4.6).
     if world
         .environment(&environment.project, &environment.key)
@@ -281,15 +289,18 @@ pub(super) fn place(world: &mut World, environment: Environment, configs: &[Stri
     }
     let env = (environment.project.clone(), environment.key.clone());
     let written = world
-        .apply_configs(&cluster, &namespace, &env, configs)
+        .apply_configs(&cluster, &namespace, &env, &texts)
         .map_err(|error| Fail::multi(format!("创建环境失败: {error}")))?;
     // As for an environment that exists, the coded error is wrapped in its own kind.
     conflict(world, &environment, "创建环境失败: 创建环境失败")?;
     let (by, at) = (environment.update_by.clone(), environment.update_time);
     world.begin_create(environment);
-    for (kind, name) in written {
+    for ((kind, name), source) in written.into_iter().zip(sources) {
         // A second record of one second is refused in the background, where nobody sees it.
-        world.config_records.note(&env, kind, &name, &by, at).ok();
+        let noted = world.config_records.note(&env, kind, &name, &by, at);
+        if let (Ok(()), Some(source)) = (noted, source) {
+            world.config_records.note_source(&env, kind, &name, source);
+        }
     }
     Ok(Reply::success().after(world.pace().create_answer))
 }

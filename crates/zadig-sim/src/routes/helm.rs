@@ -70,7 +70,7 @@ pub(crate) fn create(world: &mut World, request: &Request) -> Outcome {
         alias: args.alias.clone(),
         ..create::begun(world, request, site)
     };
-    create::place(world, environment, &[])
+    create::place(world, environment, Vec::new())
 }
 
 #[derive(Default, Deserialize)]

@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) cluster_list: Vec<ClusterSeed>,
     pub(crate) clusters: BTreeMap<String, Cluster>,
     pub(crate) registries: Vec<RegistrySeed>,
+    /// Names of the code hosts by number.
+    pub(crate) codehosts: BTreeMap<i64, String>,
     pub(crate) projects: BTreeMap<String, Project>,
     pub(crate) environments: BTreeMap<Key, Environment>,
     pub(crate) config_records: ConfigRecords,
@@ -131,6 +133,7 @@ impl World {
             cluster_list: document.clusters.clone(),
             clusters,
             registries: document.registries.clone(),
+            codehosts: document.codehosts.clone(),
             projects,
             environments: BTreeMap::new(),
             config_records: ConfigRecords::default(),

@@ -706,3 +706,38 @@ async fn z17_29_a_deletion_takes_the_last_write_alone_out_of_force() {
         .await;
     assert_eq!(writer().await, "editor", "Zadig marks one record, not all");
 }
+
+#[tokio::test]
+async fn z17_29_a_source_in_git_is_set_by_the_creation_alone_and_ended_by_a_put() {
+    let zadig = Zadig::start().await;
+    let from = |host: u32, name: &str| {
+        json!({
+            "yaml_data": config_map(name, "v1")["yaml_data"],
+            "auto_sync": true,
+            "git_repo_config": {
+                "codehost_id": host, "owner": "shop", "repo": "config", "branch": "main",
+                "values_paths": ["dev/app.yaml"],
+            },
+        })
+    };
+    let configs = json!({"env_configs": [from(7, "app"), from(8, "lost"), from(0, "plain")]});
+    zadig.create_with(creation_with("dev", &[], &configs)).await;
+    let shown = async |name: &str| {
+        detail(&zadig, "ConfigMap", name).await["configMap_detail"]["source_detail"].clone()
+    };
+    let source = json!({
+        "git_repo_config": {
+            "codehost_key": "gitlab", "owner": "shop", "repo": "config", "branch": "main",
+        },
+        "load_path": "dev/app.yaml",
+    });
+    assert_eq!(shown("app").await, source);
+    assert_eq!(shown("plain").await, Value::Null);
+    let lost = "/environments/dev/envcfg/lost?projectKey=shop&type=ConfigMap";
+    assert_eq!(zadig.get(lost).await.status, 500);
+    assert_eq!(
+        zadig.put(PUT, &config_map("app", "v2")).await.whole(),
+        success()
+    );
+    assert_eq!(shown("app").await, Value::Null);
+}

@@ -35,6 +35,7 @@ fn the_creation_waits_for_the_objects_that_it_carries() {
         kind: ConfigType::ConfigMap,
         name: "app-config".to_owned(),
         object: Object(serde_json::json!({"data": {"level": "debug"}})),
+        git: None,
         creation: Creation::Create,
     };
     let waits = Err("spec.secretRef: waiting for Secret tls in this namespace".to_owned());

@@ -4,6 +4,7 @@
 //! The objects live in the cluster alone. What Zadig notes of each write is in `records`, who uses an object in `users`.
 
 mod records;
+mod source;
 mod users;
 
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use crate::variables::go_print;
 use crate::yaml;
 
 pub(crate) use records::{ConfigRecords, DuplicateKey};
+pub(crate) use source::GitFile;
 
 /// A type of configuration objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ConfigKind;
+use super::{ConfigKind, GitFile};
 use crate::world::Key;
 
 /// Records of one object.
@@ -14,6 +14,7 @@ struct Record {
     at: i64,
     by: String,
     deleted: bool,
+    source: Option<GitFile>,
 }
 
 /// All that Zadig has noted about configuration objects.
@@ -47,8 +48,19 @@ impl ConfigRecords {
             at,
             by: by.to_owned(),
             deleted: false,
+            source: None,
         });
         Ok(())
+    }
+
+    /// Notes where the last write came from.
+    pub(crate) fn note_source(&mut self, env: &Key, kind: ConfigKind, name: &str, source: GitFile) {
+        let records = self
+            .by_object
+            .get_mut(&(env.clone(), kind, name.to_owned()));
+        if let Some(record) = records.and_then(|records| records.last_mut()) {
+            record.source = Some(source);
+        }
     }
 
     /// Notes a deletion: the last write does not count any more.
@@ -63,9 +75,17 @@ impl ConfigRecords {
 
     /// Who wrote it last, as far as the object was not deleted since.
     pub(crate) fn writer(&self, env: &Key, kind: ConfigKind, name: &str) -> Option<&str> {
+        Some(&self.active(env, kind, name)?.by)
+    }
+
+    /// Where in Git that write came from.
+    pub(crate) fn source(&self, env: &Key, kind: ConfigKind, name: &str) -> Option<&GitFile> {
+        self.active(env, kind, name)?.source.as_ref()
+    }
+
+    fn active(&self, env: &Key, kind: ConfigKind, name: &str) -> Option<&Record> {
         let records = self.by_object.get(&(env.clone(), kind, name.to_owned()))?;
-        let active = records.iter().rfind(|record| !record.deleted)?;
-        Some(&active.by)
+        records.iter().rfind(|record| !record.deleted)
     }
 
     /// The last write whether or not the object was deleted since: time and writer.
