@@ -16,6 +16,7 @@ mod declared;
 mod deletion;
 mod env_config;
 mod environment;
+mod explain;
 mod fault;
 mod git_source;
 mod idle;
@@ -24,6 +25,7 @@ mod lifetime;
 mod mistakes;
 mod outage;
 mod ownership;
+mod samples;
 mod service_binding;
 mod smoke;
 #[allow(

@@ -1,0 +1,102 @@
+//! Every file of `deploy/samples`, as a reader of the README applies it: none can rot.
+
+use std::fs;
+use std::path::Path;
+
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use kube::core::GroupVersionKind;
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use zadig_operator::api::{GROUP, VERSION};
+
+use crate::support::{Setup, World, scenario_with};
+
+/// The documents of all samples, each with the name of its file.
+fn samples() -> Vec<(String, DynamicObject)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/samples");
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .expect("the samples are readable")
+        .map(|entry| entry.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|end| end == "yaml"))
+        .collect();
+    files.sort();
+    let mut found = Vec::new();
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let text = fs::read_to_string(&file).expect("a sample is readable");
+        let documents: Vec<DynamicObject> =
+            serde_saphyr::from_multiple(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        found.extend(
+            documents
+                .into_iter()
+                .map(|object| (name.clone().into_owned(), object)),
+        );
+    }
+    assert!(found.len() >= 8, "only {} samples were found", found.len());
+    found
+}
+
+fn kind(object: &DynamicObject) -> GroupVersionKind {
+    let types = object.types.as_ref().expect("a sample has a kind");
+    GroupVersionKind::try_from(types).expect("of a group and version")
+}
+
+fn is_ours(object: &DynamicObject) -> bool {
+    let kind = kind(object);
+    (kind.group.as_str(), kind.version.as_str()) == (GROUP, VERSION)
+}
+
+fn api(world: &World, object: &DynamicObject) -> Api<DynamicObject> {
+    let resource = ApiResource::from_gvk(&kind(object));
+    Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
+}
+
+async fn apply(world: &World, file: &str, object: &DynamicObject, dry_run: bool) {
+    let mut params = PatchParams::apply("reader");
+    params.dry_run = dry_run;
+    let applied = api(world, object)
+        .patch(&object.name_any(), &params, &Patch::Apply(object))
+        .await;
+    if let Err(error) = applied {
+        panic!("{file}: {}: {error}", object.name_any());
+    }
+}
+
+/// Whether all that is declared is so, for the present spec.
+fn is_ready(object: &DynamicObject) -> bool {
+    let status = &object.data["status"];
+    let conditions = status["conditions"].as_array();
+    status["observedGeneration"] == json!(object.metadata.generation)
+        && conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+#[test]
+fn every_sample_is_taken_by_the_api_server_and_becomes_ready() {
+    scenario_with(
+        Setup::default().demo().without_connection(),
+        async |world| {
+            let samples = samples();
+            for (file, object) in &samples {
+                apply(world, file, object, true).await;
+            }
+            world.apply(&world.token_secret(&world.zadig.token)).await;
+            for (file, object) in &samples {
+                let mut object = object.clone();
+                if kind(&object).kind == "ZadigConnection" {
+                    // The one thing that a reader has to fill in, beside the token.
+                    object.data["spec"]["url"] = Value::from(world.zadig.url.as_str());
+                }
+                apply(world, file, &object, false).await;
+            }
+            for (file, object) in samples.iter().filter(|(_, object)| is_ours(object)) {
+                let (api, name) = (api(world, object), object.name_any());
+                let what = format!("{file}: {} {name} is Ready", kind(object).kind);
+                let ready = async || is_ready(&api.get(&name).await.expect("it was applied"));
+                world.eventually(&what, ready).await;
+            }
+        },
+    );
+}
