@@ -30,8 +30,9 @@ use crate::plan::{Licence, duration};
 const DOWN_RETRY: Duration = Duration::from_secs(30);
 /// The same in the beginning of an outage: a restart of Zadig takes some seconds.
 const FIRST_DOWN_RETRY: Duration = Duration::from_secs(2);
-/// An environment key that nobody has: reserved, so that no object can declare it (Z§1.4).
-const PROBE_KEY: &str = "services";
+/// An environment key, and a service, that no object can declare: the dot is no part of a label. A reserved word would not be
+/// sent by the client, and every server would count as a new one.
+const PROBE_KEY: &str = "zadig-operator.probe";
 
 /// Calls that a probe makes.
 const PROBE_CALLS: usize = 3;
