@@ -226,6 +226,10 @@ mod tests {
             ("ZadigEnvironment.spec.globalVariables", vec!["key"]),
             ("ZadigEnvironment.spec.services", vec!["name"]),
             ("ZadigEnvironment.spec.services[].containers", vec!["name"]),
+            (
+                "ZadigEnvironment.spec.services[].helm.overrides",
+                vec!["key"],
+            ),
             ("ZadigEnvironment.spec.services[].variables", vec!["key"]),
             (
                 "ZadigEnvironment.spec.services[].workloads",
@@ -235,6 +239,10 @@ mod tests {
             ("ZadigEnvironment.status.conditions", vec!["type"]),
             ("ZadigEnvironment.status.services", vec!["name"]),
             ("ZadigServiceBinding.spec.service.containers", vec!["name"]),
+            (
+                "ZadigServiceBinding.spec.service.helm.overrides",
+                vec!["key"],
+            ),
             ("ZadigServiceBinding.spec.service.variables", vec!["key"]),
             (
                 "ZadigServiceBinding.spec.service.workloads",

@@ -52,12 +52,33 @@ pub enum Error {
         source: zadig_client::Error,
     },
     /// The project deploys in another way.
-    #[error("spec.deployType: project {project} deploys by {found}, not by Kubernetes YAML")]
+    #[error(
+        "spec.deployType: {declared}, but project {project} is of Zadig's type {found}; it cannot be changed, so create a new ZadigEnvironment that fits the project"
+    )]
     DeployType {
         /// Project key.
         project: String,
+        /// The declared way.
+        declared: &'static str,
         /// Zadig's word.
         found: String,
+    },
+    /// Zadig answers a Helm call with success and has done nothing: it has no such environment, or one of the other scope
+    /// (Z§4.21).
+    #[error(
+        "failed to {operation}: zadig answered that it did nothing, as it finds no such environment; it is looked at again"
+    )]
+    NothingDone {
+        /// What was tried, as an infinitive.
+        operation: String,
+    },
+    /// Zadig answers a Helm call with success and tells of a failure within (Z§5.4).
+    #[error("failed to {operation}: {message}")]
+    ReleaseRefused {
+        /// What was tried, as an infinitive.
+        operation: String,
+        /// Zadig's own words.
+        message: String,
     },
     /// Zadig shows an object that is no object.
     #[error("zadig shows {kind} {name} in a form that cannot be read")]
@@ -132,6 +153,8 @@ impl Error {
                 | ErrorClass::InvalidRequest => Reason::ProjectNotFound,
             },
             Self::DeployType { .. } => Reason::InvalidSpec,
+            Self::NothingDone { .. } => Reason::ZadigError,
+            Self::ReleaseRefused { .. } => Reason::Rejected,
             Self::ConfigUnreadable { .. } => Reason::UnexpectedResponse,
             Self::Kubernetes { .. } | Self::Randomness => Reason::KubernetesError,
         }
@@ -155,7 +178,9 @@ impl Error {
                 }
                 _ => Retry::Backoff,
             },
-            Self::Randomness => Retry::Backoff,
+            Self::NothingDone { .. } | Self::ReleaseRefused { .. } | Self::Randomness => {
+                Retry::Backoff
+            }
         }
     }
 

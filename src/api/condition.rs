@@ -164,6 +164,10 @@ pub enum Reason {
     DifferentZadig,
     /// A difference came back each time it was repaired.
     DriftDoesNotConverge,
+    /// A Helm release could not be deployed with the values that were sent.
+    ReleaseFailed,
+    /// This Zadig is too old for what is declared.
+    NeedsNewerZadig,
     /// The cluster differs from Zadig's record and no call repairs it.
     LiveDrift,
     /// Nothing differs.
@@ -225,6 +229,8 @@ impl Reason {
             Self::DeletedElsewhere => "DeletedElsewhere",
             Self::DifferentZadig => "DifferentZadig",
             Self::DriftDoesNotConverge => "DriftDoesNotConverge",
+            Self::ReleaseFailed => "ReleaseFailed",
+            Self::NeedsNewerZadig => "NeedsNewerZadig",
             Self::LiveDrift => "LiveDrift",
             Self::InSync => "InSync",
             Self::KubernetesError => "KubernetesError",

@@ -2,6 +2,7 @@
 //!
 //! What runs inside it is in `service`, what is reported of it in `status`.
 
+mod helm;
 mod service;
 mod status;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::NamespaceGrant;
 use super::schema;
 
+pub use helm::{GitValues, Helm, HelmOverride, HelmStrategy};
 pub use service::{
     Container, FieldPolicy, GlobalVariable, Service, ValueFrom, Variable, Workload, WorkloadKind,
 };
@@ -74,6 +76,31 @@ schema::immutable(
         "namespace",
         "has(self.__namespace__) || size(self.projectKey) + size(self.envKey) <= 58",
         "namespace must be set here, because its default, <projectKey>-env-<envKey>, would be longer than 63 characters",
+    ),
+    schema::rule(
+        "alias",
+        "!has(self.alias) || self.deployType == 'Helm'",
+        "alias goes with deployType: Helm; Zadig keeps none of other test environments",
+    ),
+    schema::rule(
+        "globalVariables",
+        "!has(self.globalVariables) || self.deployType != 'Helm'",
+        "globalVariables cannot be set with deployType: Helm, which has none; use services[].helm.values",
+    ),
+    schema::rule(
+        "configRefs",
+        "!has(self.configRefs) || self.deployType != 'Helm'",
+        "configRefs cannot be set with deployType: Helm, as the creation of a Helm environment carries no objects; they are made once it is there",
+    ),
+    schema::rule(
+        "services",
+        "!has(self.services) || self.deployType == 'Helm' || self.services.all(service, !has(service.helm))",
+        "services take helm with deployType: Helm only",
+    ),
+    schema::rule(
+        "services",
+        "!has(self.services) || self.deployType != 'Helm' || self.services.all(service, !has(service.variables) && !has(service.containers) && !has(service.workloads) && !has(service.restartToken))",
+        "services take no variables, containers, workloads or restartToken with deployType: Helm, as Zadig keeps none of them for a release; use helm.values",
     )
 ]))]
 pub struct ZadigEnvironmentSpec {
@@ -92,7 +119,7 @@ pub struct ZadigEnvironmentSpec {
     /// Family of the environment. The one value so far is Test, which is the default. Immutable.
     #[serde(default)]
     pub scope: Scope,
-    /// How the project deploys its services. The one value so far is KubernetesYAML, which is the default. Immutable.
+    /// How the project deploys its services: KubernetesYAML or Helm. Default: KubernetesYAML. Immutable.
     #[serde(default)]
     pub deploy_type: DeployType,
     /// The cluster to live in, by name or by id. Absent: Zadig's local cluster. Immutable, so it can neither be added nor removed
@@ -109,6 +136,11 @@ pub struct ZadigEnvironmentSpec {
     /// left alone. A change takes effect without restarting anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryRef>,
+    /// Name that Zadig's pages show for the environment; with deployType: Helm only. Zadig takes it at the creation and has no call
+    /// that changes it. Absent: left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = schema::LABEL_MAX))]
+    pub alias: Option<String>,
     /// Values of the project's global variables in this environment. The project must declare them. One that is not listed is
     /// left alone. Changing one after the creation needs Zadig's professional licence and updates the services that use it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -208,6 +240,8 @@ pub enum DeployType {
     #[default]
     #[serde(rename = "KubernetesYAML")]
     KubernetesYaml,
+    /// Services are Helm charts.
+    Helm,
 }
 
 /// A cluster that Zadig knows, by exactly one of name and id.

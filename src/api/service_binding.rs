@@ -52,6 +52,21 @@ use super::schema;
         "!has(self.scaleTarget) || !has(self.service.workloads) || !self.service.workloads.exists(workload, workload.kind == self.scaleTarget.kind && workload.name == self.scaleTarget.name)",
         "scaleTarget is scaled by spec.replicas, so service.workloads must not name it too",
     ),
+    schema::rule(
+        "service",
+        "!has(self.service.helm) || (!has(self.service.variables) && !has(self.service.containers) && !has(self.service.workloads) && !has(self.service.restartToken))",
+        "service takes no variables, containers, workloads or restartToken beside helm, as Zadig keeps none of them for a release; use helm.values",
+    ),
+    schema::rule(
+        "replicas",
+        "!has(self.replicas) || !has(self.service.helm)",
+        "replicas cannot be set with service.helm, as the next upgrade of the release would undo it; use helm.values",
+    ),
+    schema::rule(
+        "scaleTarget",
+        "!has(self.scaleTarget) || !has(self.service.helm)",
+        "scaleTarget cannot be set with service.helm, as the next upgrade of the release would undo it; use helm.values",
+    ),
 ]))]
 pub struct ZadigServiceBindingSpec {
     /// The ZadigEnvironment it runs in. Required. Immutable.

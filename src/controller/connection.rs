@@ -358,6 +358,7 @@ async fn probe(zadig: &Zadig) -> Result<Probe, Down> {
         Err(error) if error.class() == ErrorClass::NotFoundRoute => "4.2",
         _ => "4.3+",
     };
+    zadig.set_4_3(api_level != "4.2");
     Ok(Probe {
         server: Server {
             api_level: api_level.to_owned(),

@@ -1,5 +1,7 @@
 //! From the spec to [`Desired`]: every reference resolved, every default filled, every string checked once.
 
+mod helm;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::ByteString;
@@ -46,6 +48,7 @@ pub(super) fn service_sources(
             .iter()
             .map(|variable| &variable.value_from)
     }))
+    .chain(helm::sources(services))
 }
 
 fn of_values<'a>(
@@ -56,7 +59,7 @@ fn of_values<'a>(
         .filter_map(|from| source(from).map(|(kind, key)| (kind, key.name.clone())))
 }
 
-fn source(from: &ValueFrom) -> Option<(SourceKind, &KeyRef)> {
+pub(super) fn source(from: &ValueFrom) -> Option<(SourceKind, &KeyRef)> {
     let ValueFrom {
         secret_key_ref,
         config_map_key_ref,
@@ -138,10 +141,11 @@ pub(super) fn environment<A>(
         project_key,
         env_key,
         scope: _,
-        deploy_type: _,
+        deploy_type,
         cluster,
         namespace,
         registry,
+        alias,
         global_variables,
         config_refs,
         services,
@@ -173,6 +177,8 @@ pub(super) fn environment<A>(
         return Err(plan);
     }
     Ok(Environment {
+        deploy_type: *deploy_type,
+        alias: alias.clone(),
         cluster: cluster.clone(),
         namespace: target_namespace(namespace.as_ref(), project_key, env_key),
         registry: registry.clone(),
@@ -246,6 +252,7 @@ fn declare(
                     })
                     .collect(),
                 restart_token: service.restart_token.clone(),
+                helm: helm::declare(service, sources, key, missing),
             },
         );
     }
@@ -266,9 +273,12 @@ pub(super) fn service<A>(
     first_of(missing).map_or(Ok(declared), Err)
 }
 
-/// The plan for values that are not there yet.
+/// The plan for values that are not there yet, or cannot be read.
 fn first_of<A>(missing: Vec<Blocked>) -> Option<Plan<A>> {
     let first = missing.into_iter().next()?;
+    if first.reason == Reason::InvalidSpec {
+        return Some(Plan::Blocked(vec![first]));
+    }
     Some(Plan::wait(
         first.reason,
         first.message,
@@ -284,7 +294,7 @@ pub(super) fn target_namespace(declared: Option<&String>, project: &str, env: &s
         .unwrap_or_else(|| format!("{project}-env-{env}"))
 }
 
-fn value(
+pub(super) fn value(
     field: &str,
     plain: Option<&String>,
     from: Option<&ValueFrom>,

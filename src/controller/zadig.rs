@@ -5,6 +5,7 @@
 //! somebody needs one that is younger. Thorough looks that nobody asked for draw on a budget of their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::time::Instant;
 use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary, Scope};
 
 use super::driver::Rest;
+use crate::api::environment::DeployType;
 use crate::error::Error;
 use crate::plan::Licence;
 use crate::plan::environment::{Cluster, EnvKey, EnvStatus, Registry, Template, TemplateVariable};
@@ -66,12 +68,13 @@ pub(super) struct Zadig {
     lists: Mutex<HashMap<String, Slot>>,
     clusters: Cached<Vec<Cluster>>,
     registries: Cached<Vec<Registry>>,
-    projects: Cached<()>,
+    projects: Cached<String>,
     templates: Cached<BTreeMap<String, BTreeSet<String>>>,
     template: Cached<ServiceTemplate>,
     globals: Cached<Vec<TemplateVariable>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     licence: Mutex<Licence>,
+    is_4_3: AtomicBool,
 }
 
 /// A service's template as Zadig keeps it.
@@ -109,6 +112,7 @@ impl Zadig {
             globals: Cached::default(),
             turns: Mutex::default(),
             licence: Mutex::default(),
+            is_4_3: AtomicBool::default(),
         }
     }
 
@@ -168,6 +172,17 @@ impl Zadig {
     /// Remembers what is known of the professional licence.
     pub(super) fn set_licence(&self, licence: Licence) {
         *lock(&self.licence) = licence;
+    }
+
+    /// Whether the server is 4.3 or later, as far as it was probed.
+    #[must_use]
+    pub(super) fn is_4_3(&self) -> bool {
+        self.is_4_3.load(Ordering::Relaxed)
+    }
+
+    /// Remembers whether the server is 4.3 or later.
+    pub(super) fn set_4_3(&self, is_4_3: bool) {
+        self.is_4_3.store(is_4_3, Ordering::Relaxed);
     }
 
     /// That an environment is missing, which a list alone does not prove: any valid token may read the detail, while a list
@@ -236,7 +251,8 @@ impl Zadig {
         .await
     }
 
-    /// That a project exists, may be seen, and deploys by Kubernetes YAML.
+    /// That a project exists, may be seen, and deploys as declared. Zadig makes a Helm environment of a YAML project, too
+    /// (Z§4.21).
     ///
     /// # Errors
     /// [`Error::ProjectNotFound`] and [`Error::DeployType`]. A token without permission is answered as for a missing project
@@ -244,28 +260,32 @@ impl Zadig {
     pub(super) async fn require_project(
         &self,
         project: &str,
+        declared: DeployType,
         max_age: Duration,
     ) -> Result<(), Error> {
-        cached(&self.projects, project, max_age, async {
-            let detail =
-                self.client
-                    .project(project)
-                    .await
-                    .map_err(|source| Error::ProjectNotFound {
+        let found =
+            cached(&self.projects, project, max_age, async {
+                let detail = self.client.project(project).await.map_err(|source| {
+                    Error::ProjectNotFound {
                         project: project.to_owned(),
                         source,
-                    })?;
-            if detail.deploy_type == "k8s" {
-                Ok(())
-            } else {
-                Err(Error::DeployType {
-                    project: project.to_owned(),
-                    found: detail.deploy_type,
-                })
-            }
+                    }
+                })?;
+                Ok(detail.deploy_type)
+            })
+            .await?;
+        let (wanted, declared) = match declared {
+            DeployType::KubernetesYaml => ("k8s", "KubernetesYAML"),
+            DeployType::Helm => ("helm", "Helm"),
+        };
+        if found.as_str() == wanted {
+            return Ok(());
+        }
+        Err(Error::DeployType {
+            project: project.to_owned(),
+            declared,
+            found: (*found).clone(),
         })
-        .await
-        .map(|_| ())
     }
 
     /// The services that a project has templates of, with their containers.

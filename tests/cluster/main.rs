@@ -19,6 +19,7 @@ mod environment;
 mod explain;
 mod fault;
 mod git_source;
+mod helm;
 mod idle;
 mod kubectl;
 mod lifetime;

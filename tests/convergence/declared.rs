@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use proptest::prelude::*;
-use zadig_operator::api::environment::{Creation, FieldPolicy, Prune, RegistryRef, WorkloadKind};
+use zadig_operator::api::environment::{
+    Creation, DeployType, FieldPolicy, Prune, RegistryRef, WorkloadKind,
+};
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::{
     EnvStatus, Environment, Image, Replicas, Service, Variable,
@@ -328,6 +330,7 @@ fn service(name: &'static str, bound: bool) -> BoxedStrategy<Service> {
                 .into_iter()
                 .collect(),
             restart_token: token.map(str::to_owned),
+            helm: None,
         })
         .boxed()
 }
@@ -358,6 +361,8 @@ pub(crate) fn environments() -> BoxedStrategy<Environment> {
             (Just(global), services, prune, any::<bool>())
         })
         .prop_map(|(global, (api, db, web), prune, registry)| Environment {
+            deploy_type: DeployType::KubernetesYaml,
+            alias: None,
             cluster: None,
             namespace: NAMESPACE.to_owned(),
             registry: registry.then(|| RegistryRef {

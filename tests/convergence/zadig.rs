@@ -154,6 +154,9 @@ impl Zadig {
         let fresh: BTreeMap<_, _> = SERVICES.map(|name| (name, self.fresh(name))).into();
         let Some(env) = &mut self.env else { return };
         match action {
+            Action::DeployReleases { services } => {
+                assert!(services.is_empty(), "nothing here is deployed by Helm");
+            }
             Action::RecordOwnership(_) | Action::CreateEnvironment(_) => {}
             Action::SetRegistry { registry_id } => env.registry.clone_from(registry_id),
             Action::PutGlobalVariables { variables, .. } => {
@@ -314,6 +317,7 @@ impl Zadig {
                 global_variables: template(),
             },
             licence_refused: false,
+            knows_drafts: true,
 
             bound: BTreeMap::new(),
             memory: memory.clone(),
@@ -367,6 +371,7 @@ impl Env {
     fn show(&self, desired: &Desired, zadig: &Zadig) -> Present {
         let looks = self.is_idle() || matches!(desired, Desired::Absent { .. });
         let detail = looks.then(|| Detail {
+            alias: String::new(),
             registry_id: self.registry.clone(),
             global_variables: self.globals.clone(),
             services: self
@@ -435,6 +440,7 @@ impl Running {
                 BTreeMap::new()
             },
             live: live.then(|| vec![workload]),
+            helm: None,
         }
     }
 }

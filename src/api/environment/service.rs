@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Helm;
 use crate::api::{KeyRef, schema};
 
 /// The value of a global variable in this environment, from exactly one source.
@@ -63,6 +64,11 @@ pub struct Service {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = schema::NAME_MAX))]
     pub restart_token: Option<String>,
+    /// How the service is deployed in a Helm environment, where it is the only field beside the name. Each change makes a new
+    /// revision of the release, and takes the newest version of the service's chart along. Absent: the chart's own values at
+    /// first, later left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<Helm>,
 }
 
 /// The value of a service's variable, from exactly one source.

@@ -162,6 +162,13 @@ pub struct AppliedService {
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub rollouts: Vec<Rollout>,
+    /// Digest of the service's `helm` as declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::NAME_MAX))]
+    pub helm: Option<String>,
+    /// A call with another `helm` was sent, and it is not known what became of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub helm_in_doubt: bool,
     /// The fields with policy OnCreate still have to be set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub initial: bool,

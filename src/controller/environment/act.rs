@@ -8,8 +8,9 @@ use zadig_client::{
     Variable as WireVariable, VariableType, WorkloadKind,
 };
 
+use super::helm;
 use crate::api::env_config::GitFile;
-use crate::api::environment::WorkloadKind as DeclaredKind;
+use crate::api::environment::{DeployType, WorkloadKind as DeclaredKind};
 use crate::controller::env_config;
 use crate::controller::zadig::Zadig;
 use crate::error::Error;
@@ -29,6 +30,9 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
     match action {
         // Written to Kubernetes by the driver.
         Action::RecordOwnership(_) => Ok(()),
+        Action::CreateEnvironment(create) if create.deploy_type == DeployType::Helm => {
+            helm::create(zadig, key, create).await
+        }
         Action::CreateEnvironment(create) => {
             let body = CreateEnvironment {
                 env_key: env.clone(),
@@ -104,6 +108,10 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
             client
                 .add_services(Scope::Test, project, env, &changes(services))
                 .await
+        }
+        Action::DeployReleases { services } => {
+            let operation = action.summary();
+            return helm::deploy(zadig, key, services, operation, &values(action)).await;
         }
         Action::SetImage {
             service,
@@ -227,6 +235,7 @@ fn values(action: &Action) -> Vec<&str> {
             .values()
             .flat_map(|variables| of(variables))
             .collect(),
+        Action::DeployReleases { services } => services.values().flat_map(helm::secrets).collect(),
         Action::RecordOwnership(_)
         | Action::SetRegistry { .. }
         | Action::RemoveServices { .. }

@@ -13,7 +13,7 @@ use crate::controller::outcome::Outcome;
 use crate::controller::write::Writer;
 use crate::error::Error;
 use crate::plan::environment::health::{self, Outlook, Trouble};
-use crate::plan::environment::memory::Memory;
+use crate::plan::environment::memory::{Memory, Retry};
 use crate::plan::environment::{Action, Bound, Detail, Environment};
 
 /// How long a repaired difference counts towards "does not converge".
@@ -136,6 +136,9 @@ impl Local {
             .is_some_and(|at| at.elapsed() >= REPAIRS_FORGOTTEN_AFTER);
         if old || person_spoke {
             self.memory.repairs.clear();
+        }
+        if person_spoke {
+            self.memory.retry = Retry::Now;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The driver of an environment: observe, plan, act, status, in one readable chain.
 
 mod act;
+mod helm;
 mod local;
 mod observe;
 mod status;
@@ -239,6 +240,7 @@ async fn attempt(
         existence: view.existence,
         catalog: view.catalog,
         licence_refused: zadig.licence() == Licence::Refused,
+        knows_drafts: zadig.is_4_3(),
         memory,
         bound: bound.clone(),
         stuck_after: zadig.intervals.stuck,
@@ -444,7 +446,7 @@ fn declared(
                 .iter()
                 .flat_map(|(key, value)| [key.as_str(), value.expose()]);
             let services = environment.services.iter().flat_map(|(name, service)| {
-                [name.as_str(), service.digest.as_deref().unwrap_or_default()]
+                std::iter::once(name.as_str()).chain(service.digests())
             });
             ctx.digests.digest(globals.chain(services))
         }
@@ -681,6 +683,7 @@ pub(super) fn action_word(action: &Action) -> &'static str {
         Action::RemoveServices { .. } => "ServicesRemoved",
         Action::UpdateServices { .. } => "ServicesUpdated",
         Action::AddServices { .. } => "ServicesAdded",
+        Action::DeployReleases { .. } => "ReleasesDeployed",
         Action::SetImage { .. } => "ImageSet",
         Action::ScaleWorkload { .. } => "WorkloadScaled",
         Action::RestartService { .. } => "ServiceRestarted",

@@ -9,7 +9,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use zadig_client::{EnvironmentSummary, LiveService, Scope, ServiceDetail};
 
+use super::helm;
 use super::local::Local;
+use crate::api::environment::DeployType;
 use crate::controller::digest::DigestKey;
 use crate::controller::rendered;
 use crate::controller::zadig::{Zadig, env_status, template_variable};
@@ -71,6 +73,14 @@ impl Looker<'_> {
             Desired::Present(environment) => Some(environment),
             Desired::Absent { .. } => None,
         };
+        if environment.is_some_and(|it| it.deploy_type == DeployType::Helm) {
+            // Helm calls are answered with success in a project of another type, too (Z§4.21).
+            let age = self.catalog_age(local);
+            let project = &self.key.project;
+            self.zadig
+                .require_project(project, DeployType::Helm, age)
+                .await?;
+        }
         let mut detail = None;
         if word.can_change() || environment.is_none() {
             let looked = self.detail(environment, local).await;
@@ -125,7 +135,7 @@ impl Looker<'_> {
         let catalog = match desired {
             Desired::Present(environment) => {
                 self.zadig
-                    .require_project(project, self.catalog_age(local))
+                    .require_project(project, environment.deploy_type, self.catalog_age(local))
                     .await?;
                 self.catalog(environment, None, local).await?
             }
@@ -172,9 +182,12 @@ impl Looker<'_> {
             let declared = self.zadig.declared_variables(project, age).await?;
             catalog.global_variables = declared.to_vec();
         }
+        // The catalogue has no charts (Z§15): an unknown one is refused by the call itself (Z§4.21).
+        let has_templates = environment.deploy_type == DeployType::KubernetesYaml;
         let new: Vec<&String> = environment
             .services
             .keys()
+            .filter(|_| has_templates)
             .filter(|name| detail.is_none_or(|detail| !detail.services.contains_key(*name)))
             .collect();
         if !new.is_empty() {
@@ -214,6 +227,7 @@ impl Looker<'_> {
             )))?;
         let word = env_status(&found.status);
         let mut detail = Detail {
+            alias: found.alias,
             registry_id: found.registry_id,
             global_variables: found
                 .global_variables
@@ -253,6 +267,9 @@ impl Looker<'_> {
         namespace: &str,
         memory: &Memory,
     ) -> Result<(String, ObservedService, usize), Error> {
+        if helm::is_helm(&found) {
+            return self.release(found, declared).await;
+        }
         let name = found.service_name;
         let status = found.status.as_str().to_owned();
         let mut service = ObservedService {

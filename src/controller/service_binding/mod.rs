@@ -27,7 +27,8 @@ use super::write::{Needs, Sent, Writer};
 use super::{desired, env_config};
 use crate::api::condition::{Condition, Reason};
 use crate::api::environment::{
-    AppliedService, OwnershipState, Prune, ServiceStatus, WorkloadKind, ZadigEnvironment,
+    AppliedService, DeployType, OwnershipState, Prune, ServiceStatus, WorkloadKind,
+    ZadigEnvironment,
 };
 use crate::api::service_binding::{
     BindingDeletion, ZadigServiceBinding, ZadigServiceBindingSpec, ZadigServiceBindingStatus,
@@ -224,6 +225,7 @@ async fn attempt(
             existence: view.existence,
             catalog: view.catalog,
             licence_refused: zadig.licence() == Licence::Refused,
+            knows_drafts: zadig.is_4_3(),
             memory: local.memory.clone(),
             bound: BTreeMap::new(),
             stuck_after: zadig.intervals.stuck,
@@ -252,7 +254,9 @@ async fn attempt(
             .into_iter()
             .next();
         found.replicas = replicas(object, detail);
-        found.selector = Some(selector(&key, &object.spec.service.name));
+        // Zadig labels no pods of a release (Z§5.5).
+        let is_labelled = environment.deploy_type == DeployType::KubernetesYaml;
+        found.selector = is_labelled.then(|| selector(&key, &object.spec.service.name));
     }
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
@@ -493,6 +497,8 @@ async fn binding(
     let spec = &environment.spec;
     Ok(Ok(Binding {
         environment: Environment {
+            deploy_type: spec.deploy_type,
+            alias: None,
             cluster: None,
             namespace: desired::target_namespace(
                 spec.namespace.as_ref(),
@@ -530,7 +536,7 @@ fn declared(
             .environment
             .services
             .values()
-            .filter_map(|service| service.digest.as_deref())
+            .flat_map(env::Service::digests)
             .collect(),
     };
     (

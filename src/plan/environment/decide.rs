@@ -11,7 +11,9 @@ use super::{
     Observed, Present, Service, delete, join, variables,
 };
 use crate::api::condition::Reason;
-use crate::api::environment::{ClusterRef, Creation, Ownership, OwnershipState, RegistryRef};
+use crate::api::environment::{
+    ClusterRef, Creation, DeployType, Ownership, OwnershipState, RegistryRef,
+};
 use crate::plan::env_config::Config;
 use crate::plan::{Blocked, Plan};
 
@@ -148,7 +150,12 @@ fn create(
     blocked.extend(problems);
     let globals: BTreeSet<String> = desired.global_variables.keys().cloned().collect();
     let mut services = BTreeMap::new();
-    for (name, service) in &desired.services {
+    // A Helm environment begins without services (Z§4.21).
+    let carried_services = desired
+        .services
+        .iter()
+        .filter(|_| desired.deploy_type == DeployType::KubernetesYaml);
+    for (name, service) in carried_services {
         let problems = check_new_service(name, service, catalog, &globals);
         if let (Some(template), true) = (catalog.templates.get(name), problems.is_empty()) {
             services.insert(
@@ -166,6 +173,8 @@ fn create(
     }
     let configs = carried(desired, catalog)?;
     Ok(CreateEnvironment {
+        deploy_type: desired.deploy_type,
+        alias: desired.alias.clone(),
         cluster_id,
         namespace: desired.namespace.clone(),
         registry_id,

@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::decide::resolve_registry;
 use super::{
     Action, Catalog, Detail, Environment, LiveWorkload, Observed, ObservedService, Present,
-    Service, join, subject, variables,
+    Service, helm, join, subject, variables,
 };
 use crate::api::condition::Reason;
-use crate::api::environment::{FieldPolicy, Prune, WorkloadKind};
+use crate::api::environment::{DeployType, FieldPolicy, Prune, WorkloadKind};
 use crate::plan::{Blocked, Plan};
 
 /// A comparison in the making.
@@ -49,7 +49,7 @@ impl Diff {
 
     /// Whether a difference came back each time it was repaired. Then it is left to a person, with its name, instead of a loop
     /// (Z§14.4).
-    fn is_loop(&mut self, subject: &str, observed: &Observed) -> bool {
+    pub(super) fn is_loop(&mut self, subject: &str, observed: &Observed) -> bool {
         let is_loop = observed.memory.exhausted(subject);
         if is_loop {
             self.block(
@@ -73,11 +73,36 @@ pub(in crate::plan) fn diff(
     detail: &Detail,
 ) -> Diff {
     let mut diff = Diff::default();
+    diff.blocked.extend(helm::misfits(desired, detail));
+    if !diff.blocked.is_empty() {
+        return diff;
+    }
+    alias(&mut diff, desired, detail);
     registry(&mut diff, desired, detail, &observed.catalog);
     global_variables(&mut diff, desired, detail, observed);
     let removed = removals(&mut diff, desired, detail, observed);
-    let written = service_variables(&mut diff, desired, detail, observed, present);
-    additions(&mut diff, desired, detail, observed);
+    if desired.deploy_type == DeployType::Helm {
+        helm::releases(&mut diff, desired, detail, observed, present);
+    } else {
+        services(&mut diff, desired, detail, observed, present, &removed);
+    }
+    hold_back_what_was_just_asked(&mut diff, observed);
+    hold_back_loops(&mut diff, observed);
+    put_refused_ones_last(&mut diff, observed);
+    diff
+}
+
+/// What differs in the services of an environment of Kubernetes YAML.
+fn services(
+    diff: &mut Diff,
+    desired: &Environment,
+    detail: &Detail,
+    observed: &Observed,
+    present: &Present,
+    removed: &BTreeSet<String>,
+) {
+    let written = service_variables(diff, desired, detail, observed, present);
+    additions(diff, desired, detail, observed);
     for (name, service) in &desired.services {
         let Some(seen) = detail.services.get(name) else {
             continue;
@@ -86,16 +111,26 @@ pub(in crate::plan) fn diff(
             continue;
         }
         let initial = observed.memory.is_initial(name);
-        images(&mut diff, name, service, seen, initial);
-        replicas(&mut diff, name, service, seen, initial);
+        images(diff, name, service, seen, initial);
+        replicas(diff, name, service, seen, initial);
         if !written.contains(name) {
-            restart(&mut diff, name, service, observed);
+            restart(diff, name, service, observed);
         }
     }
-    hold_back_what_was_just_asked(&mut diff, observed);
-    hold_back_loops(&mut diff, observed);
-    put_refused_ones_last(&mut diff, observed);
-    diff
+}
+
+/// No call changes the alias of a test environment (Z§4.8).
+fn alias(diff: &mut Diff, desired: &Environment, detail: &Detail) {
+    let Some(wanted) = desired.alias.as_ref().filter(|it| **it != detail.alias) else {
+        return;
+    };
+    diff.block(
+        Reason::InvalidSpec,
+        format!(
+            "spec.alias: the environment is called {:?} in Zadig, not {wanted:?}, and Zadig has no call that changes it; leave alias out, or change it in Zadig",
+            detail.alias
+        ),
+    );
 }
 
 fn registry(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &Catalog) {
@@ -529,7 +564,9 @@ fn put_refused_ones_last(diff: &mut Diff, observed: &Observed) {
         .find(|action| matches!(action, Action::RemoveServices { .. }))
         .and_then(rank);
     diff.actions.sort_by_key(|action| match action {
-        Action::UpdateServices { .. } | Action::AddServices { .. } => rank(action).max(removal),
+        Action::UpdateServices { .. }
+        | Action::AddServices { .. }
+        | Action::DeployReleases { .. } => rank(action).max(removal),
         other => rank(other),
     });
 }

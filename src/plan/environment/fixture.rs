@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::health::{Trouble, health};
+use super::helm::{Deployment, Source};
 use super::memory::Memory;
 use super::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Environment,
@@ -18,8 +19,8 @@ use super::{
     Registry, Replicas, Service, Template, TemplateVariable, Variable, VariableValue, plan,
 };
 use crate::api::environment::{
-    AppliedService, ClusterRef, Creation, Deletion, FieldPolicy, Ownership, OwnershipState, Prune,
-    RegistryRef, WorkloadKind,
+    AppliedService, ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership,
+    OwnershipState, Prune, RegistryRef, WorkloadKind,
 };
 use crate::plan::secret::SecretText;
 use crate::plan::{Blocked, Plan};
@@ -37,6 +38,8 @@ pub(in crate::plan) fn ago(seconds: i64) -> Timestamp {
 /// An environment as declared, still without services.
 pub(in crate::plan) fn environment() -> Environment {
     Environment {
+        deploy_type: DeployType::KubernetesYaml,
+        alias: None,
         cluster: None,
         namespace: "shop-env-dev".to_owned(),
         registry: None,
@@ -206,6 +209,7 @@ pub(in crate::plan) fn observed() -> Observed {
             configs: BTreeMap::new(),
         },
         licence_refused: false,
+        knows_drafts: true,
         bound: BTreeMap::new(),
         memory: Memory {
             known: true,
@@ -312,6 +316,8 @@ impl Observed {
             template: declared.digest.as_ref().map(|_| "template-1".to_owned()),
             restart_token: declared.restart_token.clone(),
             rollouts: Vec::new(),
+            helm: None,
+            helm_in_doubt: false,
             initial: false,
         };
         self.with(|observed| {
@@ -536,6 +542,7 @@ fn seen(name: &str, declared: &Service) -> ObservedService {
             newest_pod: Some(NOW - 3600),
             oldest_ready_pod: Some(NOW - 3600),
         }]),
+        helm: None,
     }
 }
 
@@ -596,6 +603,8 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
         }) => format!("record {state:?}: {zadig} {project}/{env} in {cluster_id}/{namespace}"),
         Action::CreateEnvironment(create) => {
             let CreateEnvironment {
+                deploy_type,
+                alias,
                 cluster_id,
                 namespace,
                 registry_id,
@@ -605,7 +614,15 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
                 again,
             } = create.as_ref();
             let again = if *again { " again" } else { "" };
-            let mut line = format!("create{again} in {cluster_id}/{namespace} with {registry_id}");
+            let kind = match deploy_type {
+                DeployType::KubernetesYaml => "",
+                DeployType::Helm => " for Helm",
+            };
+            let mut line =
+                format!("create{again}{kind} in {cluster_id}/{namespace} with {registry_id}");
+            if let Some(alias) = alias {
+                let _ = write!(line, " as {alias}");
+            }
             for (key, value) in global_variables {
                 let _ = write!(line, "\n  global {key}={}", value.expose());
             }
@@ -659,6 +676,13 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             }
             line
         }
+        Action::DeployReleases { services } => {
+            let mut line = "deploy releases".to_owned();
+            for (name, deployment) in services {
+                let _ = write!(line, "\n  {name} {}", show_deployment(deployment));
+            }
+            line
+        }
         Action::SetImage {
             service,
             kind,
@@ -679,6 +703,25 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             format!("delete, keep resources: {keep_resources}")
         }
     }
+}
+
+fn show_deployment(deployment: &Deployment) -> String {
+    let Deployment {
+        strategy,
+        source,
+        overrides,
+        is_new,
+    } = deployment;
+    let source = match source {
+        Source::Values(values) => Value::Object(values.expose().clone()).to_string(),
+        Source::Git(git) => format!("{git:?}"),
+    };
+    let overrides: Vec<String> = overrides
+        .iter()
+        .map(|(key, value)| format!("{key}={}", value.expose()))
+        .collect();
+    let new = if *is_new { "new " } else { "" };
+    format!("{new}{strategy:?} {source} {overrides:?}")
 }
 
 fn show_variables(variables: &[VariableValue]) -> String {

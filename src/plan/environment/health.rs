@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::memory::Memory;
 use super::rollout::{self, Progress};
-use super::{Detail, Environment, ObservedService, Service};
+use super::{Detail, Environment, ObservedService, Service, helm};
 use crate::api::condition::Reason;
 use crate::api::environment::{FieldPolicy, Rollout, ServiceStatus};
 
@@ -140,6 +140,9 @@ pub fn is_healthy_word(status: &str) -> bool {
 }
 
 fn trouble(seen: &ObservedService, rollouts: &[Rollout]) -> Option<(Trouble, String)> {
+    if let Some(seen) = &seen.helm {
+        return helm::trouble(seen).map(|message| (Trouble::LiveDrift, message));
+    }
     if let (Some(live), Some(expected)) = (&seen.live, &seen.expected) {
         let missing: BTreeSet<String> = expected
             .keys()

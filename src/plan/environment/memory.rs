@@ -11,11 +11,21 @@ use super::health::LIVE_LAG;
 use super::rollout::{self, Before, Progress};
 use super::{Action, Bound, Detail, Environment, ObservedService, variables};
 use crate::api::environment::{
-    AppliedService, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX, Rollout,
+    AppliedService, DeployType, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX, Rollout,
 };
 
 /// Repairs of one difference after which it is left to a person.
 pub const REPAIRS: u32 = 3;
+
+/// When a Helm release that could not be deployed is sent again.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Retry {
+    /// When something else is declared.
+    #[default]
+    WhenChanged,
+    /// At the next look: a person changed something, or asked for it, and no release was sent since.
+    Now,
+}
 
 /// The remembered part of an object's status.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +53,8 @@ pub struct Memory {
     pub delete_sent: Option<Timestamp>,
     /// `update_time` at the last thorough look. Kept in the process only.
     pub seen_update_time: Option<i64>,
+    /// When a release that failed is sent again. Kept in the process only.
+    pub retry: Retry,
     /// An environment of this object disappeared, and no other was made since. Kept in the process only.
     pub vanished: bool,
     /// The environment was Ready less than a day before it disappeared.
@@ -92,6 +104,15 @@ impl Memory {
                     self.renders_anew(service);
                 }
             }
+            Action::DeployReleases { services } => {
+                for name in services.keys() {
+                    let helm = desired.and_then(|d| d.services.get(name)?.helm.as_ref());
+                    if let (Some(entry), Some(helm)) = (self.applied.get_mut(name), helm) {
+                        let sent = entry.helm.as_ref();
+                        entry.helm_in_doubt |= sent.is_some_and(|sent| sent != &helm.digest);
+                    }
+                }
+            }
             // Where the number comes from a variable, Zadig rewrites the variable (Z§4.15).
             Action::ScaleWorkload { service, .. } => self.renders_anew(service),
             Action::RecordOwnership(_)
@@ -119,6 +140,19 @@ impl Memory {
                 for name in services.keys() {
                     self.services.insert(name.clone());
                     self.fresh(name, desired);
+                }
+            }
+            Action::DeployReleases { services } => {
+                self.retry = Retry::WhenChanged;
+                for (name, deployment) in services {
+                    if deployment.is_new {
+                        self.services.insert(name.clone());
+                        self.fresh(name, desired);
+                    }
+                    let helm = desired.and_then(|d| d.services.get(name)?.helm.as_ref());
+                    let entry = self.entry(name);
+                    entry.helm = helm.map(|helm| helm.digest.clone());
+                    entry.helm_in_doubt = false;
                 }
             }
             Action::RemoveServices { services } => {
@@ -175,6 +209,7 @@ impl Memory {
         touched: &BTreeSet<String>,
         bound: &BTreeMap<String, Bound>,
     ) {
+        self.retry = Retry::WhenChanged;
         let lost = !self.known;
         if created && lost {
             self.services = desired.services.keys().cloned().collect();
@@ -227,6 +262,13 @@ impl Memory {
             }
             if service.restart_token.is_none() {
                 entry.restart_token = None;
+            }
+            match &service.helm {
+                None => (entry.helm, entry.helm_in_doubt) = (None, false),
+                Some(helm) if entry.helm.is_none() && helm.is_so(observed) => {
+                    entry.helm = Some(helm.digest.clone());
+                }
+                Some(_) => {}
             }
             if service.digest.is_none() {
                 (
@@ -395,7 +437,11 @@ impl Memory {
             // are those that are declared, and their variables are sent once, as they cannot be told.
             OwnershipState::Created if first => {
                 if self.applied.is_empty() {
-                    self.carried(desired.into_iter().flat_map(|d| d.services.keys()), desired);
+                    // A Helm environment begins without services (Z§4.21).
+                    let begins_with =
+                        |d: &&Environment| d.deploy_type == DeployType::KubernetesYaml;
+                    let carried = desired.filter(begins_with).into_iter();
+                    self.carried(carried.flat_map(|d| d.services.keys()), desired);
                     for entry in self.applied.values_mut() {
                         entry.variables = None;
                     }

@@ -1,14 +1,15 @@
 //! What is to be done about one environment: [`Desired`] and [`Observed`] in, [`Plan`](crate::plan::Plan) of [`Action`] out.
 //!
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
-//! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`delete`] the way out, [`lifetime`] what holds it up,
-//! [`memory`] what has to be remembered because Zadig never shows it again, [`rollout`] the proof that a change reached the pods,
-//! [`health`] what users see of the services.
+//! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`helm`] the releases of a Helm environment,
+//! [`delete`] the way out, [`lifetime`] what holds it up, [`memory`] what has to be remembered because Zadig never shows it again,
+//! [`rollout`] the proof that a change reached the pods, [`health`] what users see of the services.
 
 pub mod decide;
 pub mod delete;
 pub mod diff;
 pub mod health;
+pub mod helm;
 pub mod lifetime;
 pub mod memory;
 pub mod rollout;
@@ -33,7 +34,8 @@ pub use decide::plan;
 use super::env_config::Config;
 use super::secret::SecretText;
 use crate::api::environment::{
-    ClusterRef, Creation, Deletion, FieldPolicy, Ownership, Prune, RegistryRef, WorkloadKind,
+    ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership, Prune, RegistryRef,
+    WorkloadKind,
 };
 
 /// What the object asks for.
@@ -55,6 +57,10 @@ pub enum Desired {
 /// An environment as declared, every string checked and every default filled.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Environment {
+    /// How its services are deployed.
+    pub deploy_type: DeployType,
+    /// Name that Zadig's pages show; `None`: left alone.
+    pub alias: Option<String>,
     /// Cluster; `None`: Zadig's local one.
     pub cluster: Option<ClusterRef>,
     /// Namespace.
@@ -86,6 +92,16 @@ pub struct Service {
     pub workloads: BTreeMap<(WorkloadKind, String), Replicas>,
     /// Any change restarts.
     pub restart_token: Option<String>,
+    /// The release of a Helm environment.
+    pub helm: Option<helm::Helm>,
+}
+
+impl Service {
+    /// The keyed digests of what is declared of it.
+    pub fn digests(&self) -> impl Iterator<Item = &str> {
+        let helm = self.helm.as_ref().map(|helm| helm.digest.as_str());
+        self.digest.as_deref().into_iter().chain(helm)
+    }
 }
 
 /// The value of a declared variable.
@@ -138,6 +154,8 @@ pub struct Observed {
     pub catalog: Catalog,
     /// The professional licence is known to be refused.
     pub licence_refused: bool,
+    /// The server knows the deploy strategy `draft`: it is 4.3 or later (Z§12).
+    pub knows_drafts: bool,
     /// What was remembered.
     pub memory: memory::Memory,
     /// Services that a ZadigServiceBinding claims and the environment does not declare itself.
@@ -283,6 +301,8 @@ impl EnvStatus {
 /// The thorough look at an environment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Detail {
+    /// Name that Zadig's pages show; empty where there is none.
+    pub alias: String,
     /// Registry id as stored (Z§6.1).
     pub registry_id: String,
     /// Global variables as stored.
@@ -347,6 +367,8 @@ pub struct ObservedService {
     pub told: BTreeMap<String, SecretText>,
     /// The live look.
     pub live: Option<Vec<LiveWorkload>>,
+    /// What is known besides of a service that is deployed by Helm.
+    pub helm: Option<helm::ObservedHelm>,
 }
 
 impl ObservedService {
@@ -459,7 +481,7 @@ pub struct Template {
 pub enum Action {
     /// Write on the object whose environment this is (Kubernetes, not Zadig).
     RecordOwnership(Ownership),
-    /// Create the environment with all that is declared (#11).
+    /// Create the environment with all that is declared (#11), or a Helm environment, which begins without services (#51).
     CreateEnvironment(Box<CreateEnvironment>),
     /// Change the registry (#13).
     SetRegistry {
@@ -489,6 +511,11 @@ pub enum Action {
     AddServices {
         /// By service: the declared variables.
         services: BTreeMap<String, Vec<VariableValue>>,
+    },
+    /// Install or upgrade the releases of services (#52): a new revision of each, and the newest chart.
+    DeployReleases {
+        /// By service: all that Zadig is to store of it.
+        services: BTreeMap<String, helm::Deployment>,
     },
     /// Set the image of one container of one workload (#40-#42).
     SetImage {
@@ -535,6 +562,10 @@ pub enum Action {
 /// The one call that makes an environment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateEnvironment {
+    /// How its services will be deployed.
+    pub deploy_type: DeployType,
+    /// Name that Zadig's pages show.
+    pub alias: Option<String>,
     /// Cluster id.
     pub cluster_id: String,
     /// Namespace.
@@ -571,6 +602,7 @@ impl Action {
             | Self::PutGlobalVariables { .. }
             | Self::UpdateServices { .. }
             | Self::AddServices { .. }
+            | Self::DeployReleases { .. }
             | Self::DeleteEnvironment { .. } => true,
             Self::RecordOwnership(_)
             | Self::SetRegistry { .. }
@@ -595,6 +627,7 @@ impl Action {
             | Self::SetRegistry { .. }
             | Self::RemoveServices { .. }
             | Self::AddServices { .. }
+            | Self::DeployReleases { .. }
             | Self::SetImage { .. }
             | Self::ScaleWorkload { .. }
             | Self::RestartService { .. }
@@ -616,6 +649,7 @@ impl Action {
             | Self::RemoveServices { .. }
             | Self::UpdateServices { .. }
             | Self::AddServices { .. }
+            | Self::DeployReleases { .. }
             | Self::RestartService { .. }
             | Self::DeleteEnvironment { .. } => None,
         }
@@ -647,6 +681,9 @@ impl Action {
                 .collect(),
             Self::AddServices { services } => {
                 services.keys().map(|name| subject::added(name)).collect()
+            }
+            Self::DeployReleases { services } => {
+                services.keys().map(|name| subject::helm(name)).collect()
             }
             Self::SetImage {
                 service,
@@ -698,6 +735,7 @@ impl Action {
                 text
             }
             Self::AddServices { services } => format!("add services {}", join(services.keys())),
+            Self::DeployReleases { services } => helm::summary(services),
             Self::SetImage {
                 workload,
                 container,
@@ -743,6 +781,11 @@ pub(crate) mod subject {
     /// The variables of a service.
     pub(crate) fn variables(service: &str) -> String {
         format!("services[{service}].variables")
+    }
+
+    /// The release of a service.
+    pub(crate) fn helm(service: &str) -> String {
+        format!("services[{service}].helm")
     }
 
     /// A service that is not there.

@@ -5,6 +5,7 @@
 mod deletion;
 mod differences;
 mod existence;
+mod helm;
 mod memory;
 mod rollout;
 mod secrets;

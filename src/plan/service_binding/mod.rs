@@ -18,7 +18,9 @@ use super::environment::{
 use super::home::{Home, busy, same_place};
 use super::{Blocked, Plan};
 use crate::api::condition::Reason;
-use crate::api::environment::{Creation, FieldPolicy, Ownership, OwnershipState, WorkloadKind};
+use crate::api::environment::{
+    Creation, DeployType, FieldPolicy, Ownership, OwnershipState, WorkloadKind,
+};
 use crate::api::service_binding::{BindingDeletion, ScaleTarget};
 
 /// How soon to look again at what somebody else has to do first; its change usually tells earlier.
@@ -198,6 +200,9 @@ fn present(binding: &Binding, observed: &Observed) -> Plan<Action> {
     if let Some(claim) = claim(binding, observed, &home.identity, known, seen.is_some()) {
         return claim;
     }
+    if let Some(blocked) = scales_a_release(binding) {
+        return Plan::Blocked(vec![blocked]);
+    }
     let (declared, taken_over) = match with_replicas(binding, name, seen) {
         Ok(with) => with,
         Err(blocked) => return Plan::Blocked(vec![blocked]),
@@ -266,6 +271,23 @@ fn claim(
         (Some(known), _) if known.zadig != identity.zadig => become_(known.state),
         (None, false) | (Some(_), _) => None,
     }
+}
+
+/// The number of pods of a release is its values' business: the next upgrade would undo any other (Z§4.15).
+fn scales_a_release(binding: &Binding) -> Option<Blocked> {
+    let fields = [
+        ("spec.replicas", binding.replicas.is_some()),
+        ("spec.scaleTarget", binding.scale_target.is_some()),
+    ];
+    let (field, _) = fields.into_iter().find(|(_, is_set)| *is_set)?;
+    (binding.environment.deploy_type == DeployType::Helm).then(|| {
+        Blocked::new(
+            Reason::InvalidSpec,
+            format!(
+                "{field}: the environment deploys by Helm, and the next upgrade of the release would undo it; use spec.service.helm.values"
+            ),
+        )
+    })
 }
 
 /// The declared environment with the number of pods in it, and the number to take over where none is declared.

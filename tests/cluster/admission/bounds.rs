@@ -81,11 +81,19 @@ fn valid(kind: &str) -> Vec<Value> {
             for list in ["/globalVariables", "/services/0/variables"] {
                 *plain.pointer_mut(list).expect("a list") = json!([{"key": "a", "value": "x"}]);
             }
-            vec![
+            let helm = helm(&key).map(|helm| {
+                json!({
+                    "connectionRef": {"name": "default"}, "projectKey": "shop", "envKey": "dev",
+                    "deployType": "Helm", "alias": "Dev",
+                    "services": [{"name": "web", "helm": helm}],
+                })
+            });
+            let yaml = [
                 plain,
                 environment(id.clone(), id.clone(), json!({"secretKeyRef": key})),
                 environment(id.clone(), id, json!({"configMapKeyRef": key})),
-            ]
+            ];
+            yaml.into_iter().chain(helm).collect()
         }
         "ZadigEnvConfig" => {
             let config = |type_: &str, source: &str, value: Value| {
@@ -119,15 +127,35 @@ fn valid(kind: &str) -> Vec<Value> {
                     "creation": "Create", "deletion": "Delete",
                 })
             };
-            vec![
+            let helm = helm(&key).map(|helm| {
+                json!({"environmentRef": {"name": "dev"}, "service": {"name": "web", "helm": helm}})
+            });
+            let yaml = [
                 binding(json!({"key": "a", "value": "x"})),
                 binding(json!({"key": "a", "valueFrom": {"secretKeyRef": key}})),
                 binding(json!({"key": "a", "valueFrom": {"configMapKeyRef": key}})),
-            ]
+            ];
+            yaml.into_iter().chain(helm).collect()
         }
         other => panic!("there is no valid spec of {other}"),
     };
     specs.into_iter().map(suspended).collect()
+}
+
+/// Releases in which, taken together, every field has a value.
+fn helm(key: &Value) -> [Value; 3] {
+    let from = |source: &str| {
+        let source = json!({source: key});
+        json!({
+            "strategy": "Deploy", "values": {"replicaCount": 2}, "valuesFrom": [source],
+            "overrides": [{"key": r"a.b\.c[0]", "valueFrom": source}],
+        })
+    };
+    let git = json!({
+        "git": {"codehost": "gitlab", "owner": "team", "repo": "values", "branch": "main", "path": "web.yaml"},
+        "overrides": [{"key": "a", "value": "x"}],
+    });
+    [from("secretKeyRef"), from("configMapKeyRef"), git]
 }
 
 fn bounds(at: &[Step], schema: &Value, found: &mut Vec<Bound>) {

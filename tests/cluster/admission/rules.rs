@@ -247,6 +247,15 @@ fn environment_identity_cases() -> Vec<Case> {
             vec![Try::Change(json!({"envKey": "other"}))],
         ),
         fixed(
+            "spec.deployType",
+            "deployType",
+            "it belongs to the project; create a new ZadigEnvironment",
+            vec![
+                Try::Change(json!({"deployType": "Helm"})),
+                Try::ChangeBare(json!({"deployType": "Helm"})),
+            ],
+        ),
+        fixed(
             "spec.cluster",
             "cluster",
             moved,
@@ -327,6 +336,109 @@ fn service_cases(kind: &'static str, at: &str, path: &str) -> Vec<Case> {
             ".workloads[].name",
             &format!("name must be the name of a workload: {SUBDOMAIN}"),
             one(".workloads.0.name", json!("Api")),
+        ),
+    ]
+}
+
+/// What the release of a service is held to, wherever the service is declared.
+fn helm_cases(kind: &'static str, at: &str, path: &str) -> Vec<Case> {
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case(kind, format!("{at}.helm{field}"), sentence, tries)
+    };
+    let helm = |helm: Value| new(format!("{path}.helm"), helm);
+    let git = json!({
+        "codehost": "gitlab", "owner": "team", "repo": "values", "branch": "main", "path": "web.yaml",
+    });
+    let both = json!({
+        "secretKeyRef": {"name": "a", "key": "a"},
+        "configMapKeyRef": {"name": "a", "key": "a"},
+    });
+    vec![
+        case(
+            ".git",
+            "git takes the place of values and valuesFrom: Zadig would leave them out; use overrides beside it",
+            vec![
+                helm(json!({"git": git, "values": {"a": 1}})),
+                helm(
+                    json!({"git": git, "valuesFrom": [{"secretKeyRef": {"name": "a", "key": "a"}}]}),
+                ),
+            ],
+        ),
+        case(
+            ".valuesFrom[]",
+            SOURCE,
+            vec![
+                helm(json!({"valuesFrom": [{}]})),
+                helm(json!({"valuesFrom": [both]})),
+            ],
+        ),
+        case(
+            ".overrides[]",
+            "set exactly one of value, valueFrom",
+            vec![helm(json!({"overrides": [{"key": "a"}]}))],
+        ),
+        case(
+            ".overrides[].valueFrom",
+            SOURCE,
+            vec![helm(
+                json!({"overrides": [{"key": "a", "valueFrom": both}]}),
+            )],
+        ),
+    ]
+}
+
+/// What an environment's way to deploy knows nothing of.
+fn deploy_type_cases() -> Vec<Case> {
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case("ZadigEnvironment", field, sentence, tries)
+    };
+    let helm = |fields: Value| {
+        let mut spec = json!({
+            "connectionRef": {"name": "default"}, "projectKey": "shop", "envKey": "dev", "deployType": "Helm",
+        });
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        new("", spec)
+    };
+    let with_service = |field: &str, value: Value| {
+        helm(json!({"services": [{"name": "web", field: value, "helm": {}}]}))
+    };
+    vec![
+        case(
+            "spec.alias",
+            "alias goes with deployType: Helm; Zadig keeps none of other test environments",
+            vec![new("alias", json!("Dev"))],
+        ),
+        case(
+            "spec.globalVariables",
+            "globalVariables cannot be set with deployType: Helm, which has none; use services[].helm.values",
+            vec![helm(
+                json!({"globalVariables": [{"key": "a", "value": "x"}]}),
+            )],
+        ),
+        case(
+            "spec.configRefs",
+            "configRefs cannot be set with deployType: Helm, as the creation of a Helm environment carries no objects; they are made once it is there",
+            vec![helm(json!({"configRefs": [{"name": "app"}]}))],
+        ),
+        case(
+            "spec.services",
+            "services take helm with deployType: Helm only",
+            vec![new("services.0.helm", json!({}))],
+        ),
+        case(
+            "spec.services",
+            "services take no variables, containers, workloads or restartToken with deployType: Helm, as Zadig keeps none of them for a release; use helm.values",
+            vec![
+                with_service("variables", json!([{"key": "a", "value": "x"}])),
+                with_service("containers", json!([{"name": "web", "image": "web:1"}])),
+                with_service(
+                    "workloads",
+                    json!([{"kind": "Deployment", "name": "web", "replicas": 1}]),
+                ),
+                with_service("restartToken", json!("1")),
+            ],
         ),
     ]
 }
@@ -456,6 +568,27 @@ fn binding_cases() -> Vec<Case> {
                 "scaleTarget",
                 json!({"kind": "Deployment", "name": "api"}),
             )],
+        ),
+        case(
+            "spec.scaleTarget",
+            "scaleTarget cannot be set with service.helm, as the next upgrade of the release would undo it; use helm.values",
+            vec![new("service", json!({"name": "api", "helm": {}}))],
+        ),
+        case(
+            "spec.replicas",
+            "replicas cannot be set with service.helm, as the next upgrade of the release would undo it; use helm.values",
+            vec![new(
+                "",
+                json!({
+                    "environmentRef": {"name": "dev"}, "replicas": 1,
+                    "service": {"name": "api", "helm": {}},
+                }),
+            )],
+        ),
+        case(
+            "spec.service",
+            "service takes no variables, containers, workloads or restartToken beside helm, as Zadig keeps none of them for a release; use helm.values",
+            vec![new("service.helm", json!({}))],
         ),
         case(
             "spec.scaleTarget.name",
@@ -655,10 +788,13 @@ fn every_rule_is_broken_and_its_sentence_read() {
         connection_cases(),
         environment_identity_cases(),
         environment_cases(),
+        deploy_type_cases(),
         service_cases("ZadigEnvironment", "spec.services[]", "services.0"),
+        helm_cases("ZadigEnvironment", "spec.services[]", "services.0"),
         config_cases(),
         binding_cases(),
         service_cases("ZadigServiceBinding", "spec.service", "service"),
+        helm_cases("ZadigServiceBinding", "spec.service", "service"),
     ]
     .into_iter()
     .flatten()

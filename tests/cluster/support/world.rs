@@ -48,6 +48,7 @@ pub(crate) struct Setup {
     needs_sim: bool,
     connect: bool,
     intervals: Value,
+    project: Option<&'static str>,
 }
 
 impl Default for Setup {
@@ -63,6 +64,7 @@ impl Default for Setup {
             needs_sim: false,
             connect: true,
             intervals: json!({"list": "1s", "deep": "5s", "stuck": "30s"}),
+            project: None,
         }
     }
 }
@@ -87,6 +89,13 @@ impl Setup {
     pub(crate) fn three_projects(mut self) -> Self {
         self.seed = Seeded::DAY;
         self.options.licence = None;
+        self.needs_sim = true;
+        self
+    }
+
+    /// Its environments belong to this project of the simulator's.
+    pub(crate) fn project(mut self, project: &'static str) -> Self {
+        self.project = Some(project);
         self.needs_sim = true;
         self
     }
@@ -125,10 +134,14 @@ impl World {
             return None;
         }
         let tag = format!("t{:06x}", fastrand::u32(..0x100_0000));
+        let mut zadig = Zadig::find(setup.options, setup.seed).await;
+        if let Some(project) = setup.project {
+            project.clone_into(&mut zadig.project);
+        }
         let world = Self {
             namespace: format!("scenario-{tag}"),
             client: lab.client.clone(),
-            zadig: Zadig::find(setup.options, setup.seed).await,
+            zadig,
             lab,
             tag,
             intervals: setup.intervals,

@@ -83,14 +83,18 @@ impl Script {
         };
         // One that waits for objects of other kinds is none of the demo's.
         let stands_alone = |object: &DynamicObject| object.data["spec"]["configRefs"].is_null();
-        let environments: Vec<DynamicObject> = objects
+        let mut environments: Vec<DynamicObject> = objects
             .into_iter()
             .filter(|object| is_environment(object) && stands_alone(object))
             .collect();
         let first = environments
             .first()
             .context("there is no environment to show")?;
-        let project = objects::text(&first.data, &["spec", "projectKey"]).context("no project")?;
+        let project_of =
+            |object: &DynamicObject| objects::text(&object.data, &["spec", "projectKey"]);
+        let project = project_of(first).context("no project")?;
+        // One project is shown.
+        environments.retain(|environment| project_of(environment).as_ref() == Some(&project));
         Ok(Self {
             seed,
             environments,
