@@ -23,7 +23,7 @@ use crate::connect::http_client;
 use crate::error::{Error, Kind};
 use crate::limit::{Governor, Permit, ProjectTurn, Verdict};
 use crate::observer::Observer;
-use crate::routes::{Effect, Route};
+use crate::routes::{Effect, Route, TimeoutClass};
 use crate::token::Token;
 
 /// Redirects of a read that are followed within one server: one for a trailing slash (Z§1.4), and
@@ -251,10 +251,14 @@ impl Client {
         let result = exchange.await.map_err(|kind| Error::new(route, path, kind));
         let class = result.as_ref().err().map(Error::class);
         if let Some(permit) = permit {
-            permit.finish(match class {
-                Some(ErrorClass::Unreachable | ErrorClass::TimedOut) => Verdict::Unreachable,
-                _ => Verdict::Reached,
-            });
+            match class {
+                // A stream that does not begin tells nothing of the server: it may be the pod that does not answer.
+                Some(ErrorClass::TimedOut) if route.timeout == TimeoutClass::Stream => drop(permit),
+                Some(ErrorClass::Unreachable | ErrorClass::TimedOut) => {
+                    permit.finish(Verdict::Unreachable);
+                }
+                _ => permit.finish(Verdict::Reached),
+            }
         }
         if let Some(observer) = &self.shared.observer {
             observer.called(

@@ -12,7 +12,7 @@ use futures::StreamExt;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use zadig_client::limit::{Circuit, Governor, Limits};
+use zadig_client::limit::{Circuit, Governor, Limits, Stats};
 use zadig_client::{
     Client, Config, Error, ErrorClass, Kind, LogRequest, Observer, PodLog, Resources, Route, Scope,
     ServiceChange, Token,
@@ -501,6 +501,23 @@ async fn a_log_is_read_until_its_deadline_or_until_it_falls_silent() {
         .await
         .unwrap_err();
     assert_eq!(error.class(), ErrorClass::TimedOut);
+}
+
+#[tokio::test]
+async fn logs_that_do_not_begin_are_no_outage() {
+    let silent = Server::start(|_, _| pending()).await;
+    let governor = Governor::new(Limits::default());
+    let client = silent.client().with_governor(Arc::clone(&governor));
+    let mut request = LogRequest::tail("api-1", "api", 2);
+    request.deadline = Duration::from_millis(20);
+    for _ in 0..10 {
+        let error = client.pod_log("shop", "dev", &request).await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::TimedOut);
+    }
+    let Stats {
+        circuit, in_flight, ..
+    } = governor.stats();
+    assert_eq!((circuit, in_flight), (Circuit::Closed, 0));
 }
 
 #[tokio::test]
