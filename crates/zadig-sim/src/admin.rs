@@ -10,6 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::ailment::Ailment;
+use crate::options::{Level, Licence};
 use crate::reply::JSON;
 use crate::request::parse_query;
 use crate::server::{Incoming, plain};
@@ -30,6 +32,21 @@ pub(crate) fn handle(sim: &Sim, incoming: &Incoming) -> axum::response::Response
 struct Named {
     project: String,
     env: String,
+}
+
+#[derive(Deserialize)]
+struct Image {
+    image: String,
+    #[serde(default)]
+    ailment: Option<Ailment>,
+}
+
+#[derive(Deserialize)]
+struct Server {
+    #[serde(default)]
+    level: Option<Level>,
+    #[serde(default)]
+    licence: Option<Licence>,
 }
 
 #[derive(Deserialize)]
@@ -62,6 +79,21 @@ fn answer(sim: &Sim, incoming: &Incoming) -> Answer {
             Ok(done())
         }
         (&Method::GET, "/sim/snapshot") => Ok(sim.snapshot()),
+        (&Method::POST, "/sim/image") => {
+            let Image { image, ailment } = body(incoming)?;
+            sim.ail(&image, ailment.as_ref());
+            Ok(done())
+        }
+        (&Method::POST, "/sim/server") => {
+            let Server { level, licence } = body(incoming)?;
+            if let Some(level) = level {
+                sim.set_level(level);
+            }
+            if let Some(licence) = licence {
+                sim.set_licence(licence);
+            }
+            Ok(done())
+        }
         (&Method::POST, "/sim/restart") => {
             sim.restart();
             Ok(done())

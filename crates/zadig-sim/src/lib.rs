@@ -7,11 +7,12 @@
 //!
 //! - [`Sim`] is the whole; [`start`] serves it on a free port.
 //! - [`Seed`] says what is there at the start, [`Options`] how time passes and which release it is.
-//! - [`FaultRule`] makes calls go wrong, [`KubeAction`] changes a cluster behind Zadig's back, [`Call`] is one line of the journal.
+//! - [`FaultRule`] makes calls go wrong, [`KubeAction`] changes a cluster behind Zadig's back, [`Ailment`] is what an image can suffer from, [`Call`] is one line of the journal.
 //! - [`replay`] compares it with recordings of a real server.
 
 mod action;
 mod admin;
+mod ailment;
 mod auth;
 mod clock;
 mod fault;
@@ -35,6 +36,7 @@ mod world;
 mod yaml;
 
 pub use action::{KubeAction, KubeActionError};
+pub use ailment::Ailment;
 pub use fault::{FaultAction, FaultRule};
 pub use journal::Call;
 pub use options::{ClockMode, Level, Licence, Options, Pace};

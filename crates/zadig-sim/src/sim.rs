@@ -10,9 +10,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::action::{KubeAction, KubeActionError};
+use crate::ailment::Ailment;
 use crate::fault::FaultRule;
 use crate::journal::Call;
-use crate::options::Options;
+use crate::options::{Level, Licence, Options};
 use crate::seed::Seed;
 use crate::server;
 use crate::world::World;
@@ -79,6 +80,21 @@ impl Sim {
     /// What the API server would refuse, with its reason.
     pub fn kube(&self, action: KubeAction) -> Result<(), KubeActionError> {
         self.lock().kube_action(action)
+    }
+
+    /// Changes what is wrong with an image: every container of it fails in this way from now on; `None` mends it.
+    pub fn ail(&self, image: &str, ailment: Option<&Ailment>) {
+        self.lock().ail(image, ailment);
+    }
+
+    /// Upgrades Zadig, or takes it back; data and clusters stay.
+    pub fn set_level(&self, level: Level) {
+        self.lock().level = level;
+    }
+
+    /// Changes what the licence service says.
+    pub fn set_licence(&self, licence: Licence) {
+        self.lock().licence = licence;
     }
 
     /// Kills Zadig's process and starts it again: its background work is lost, its data and the clusters are not.

@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::ailment::Ailment;
 use crate::clock::later;
 use crate::kube::workload::Pod;
 
@@ -37,6 +38,8 @@ pub(crate) struct Cluster {
     pub(crate) namespaces: BTreeMap<String, Namespace>,
     /// Objects without a namespace, by kind and name.
     pub(crate) global: Objects,
+    /// What is wrong with images.
+    ailments: BTreeMap<String, Ailment>,
     next_address: u32,
 }
 
@@ -73,6 +76,8 @@ pub(crate) struct KubeEvent {
     pub(crate) name: String,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
+    /// `Warning`, not `Normal`.
+    pub(crate) is_warning: bool,
     pub(crate) at: Timestamp,
 }
 
@@ -109,6 +114,7 @@ impl Cluster {
             host_ip,
             namespaces: BTreeMap::new(),
             global: Objects::new(),
+            ailments: BTreeMap::new(),
             next_address: 2,
         };
         cluster.nodes.retain(|node| !node.is_empty());
@@ -283,18 +289,60 @@ impl Cluster {
             &mut events,
         );
         self.next_address = next_address;
-        for (reason, message) in events {
-            space.note(KubeEvent {
+        let mut noted: Vec<KubeEvent> = events
+            .into_iter()
+            .map(|(reason, message)| KubeEvent {
                 kind: kind.to_owned(),
                 name: name.to_owned(),
                 reason,
                 message,
+                is_warning: false,
                 at: cx.now,
-            });
+            })
+            .collect();
+        for pod in &mut object.pods {
+            let ailing = pod.ailments(&self.ailments);
+            let before = std::mem::replace(&mut pod.ailing, ailing);
+            for (container, ailment) in &pod.ailing {
+                if !before.contains_key(container) {
+                    noted.push(KubeEvent {
+                        kind: "Pod".to_owned(),
+                        name: pod.name.clone(),
+                        reason: ailment.event(),
+                        message: ailment.message.clone(),
+                        is_warning: true,
+                        at: cx.now,
+                    });
+                }
+            }
+        }
+        for event in noted {
+            space.note(event);
         }
         if let Some(at) = again {
             cx.wake
                 .push((at, namespace.to_owned(), kind.to_owned(), name.to_owned()));
+        }
+    }
+
+    /// Changes what is wrong with an image; `None`: nothing any more. Every workload is looked at again.
+    pub(crate) fn ail(&mut self, cx: &mut Cx<'_>, image: &str, ailment: Option<Ailment>) {
+        match ailment {
+            Some(ailment) => self.ailments.insert(image.to_owned(), ailment),
+            None => self.ailments.remove(image),
+        };
+        let workloads: Vec<(String, &'static str, String)> = self
+            .namespaces
+            .keys()
+            .flat_map(|namespace| {
+                self.workloads(namespace)
+                    .map(|(kind, name, _)| (namespace.clone(), kind, name.clone()))
+            })
+            .collect();
+        for (namespace, kind, name) in workloads {
+            self.settle(cx, &namespace, kind, &name);
+            // Once more, now that its pods are known to be well or not.
+            self.settle(cx, &namespace, kind, &name);
         }
     }
 

@@ -2,12 +2,14 @@
 //!
 //! A pod's readiness is a matter of the clock alone; a controller has to be woken only while something waits for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Cx, Object, in_time};
+use crate::ailment::Ailment;
 
 /// The alphabet of generated names in Kubernetes.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
@@ -26,11 +28,40 @@ pub(crate) struct Pod {
     pub(crate) address: u32,
     /// Whether it got an Istio proxy when it was made.
     pub(crate) proxied: bool,
+    /// What its containers suffer from, by name.
+    pub(crate) ailing: BTreeMap<String, Ailment>,
 }
 
 impl Pod {
     pub(crate) fn is_ready(&self, now: Timestamp) -> bool {
-        self.ready_at.is_some_and(|at| at <= now)
+        self.ailing.is_empty() && self.ready_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether one of its containers is ready.
+    pub(crate) fn has_ready(&self, container: &str, now: Timestamp) -> bool {
+        !self.ailing.contains_key(container) && self.ready_at.is_some_and(|at| at <= now)
+    }
+
+    /// Its phase.
+    pub(crate) fn phase(&self, now: Timestamp) -> &'static str {
+        if self.is_ready(now) || self.ailing.values().any(Ailment::runs) {
+            "Running"
+        } else {
+            "Pending"
+        }
+    }
+
+    /// What its containers suffer from when these images do.
+    pub(crate) fn ailments(&self, images: &BTreeMap<String, Ailment>) -> BTreeMap<String, Ailment> {
+        let containers = self.template["spec"]["containers"].as_array();
+        containers
+            .into_iter()
+            .flatten()
+            .filter_map(|container| {
+                let ailment = images.get(container["image"].as_str()?)?;
+                Some((container["name"].as_str()?.to_owned(), ailment.clone()))
+            })
+            .collect()
     }
 
     /// Its labels: the template's, and those by which its owner knows it.
@@ -176,6 +207,7 @@ impl Maker<'_, '_> {
             ready_at: (!pinned).then(|| in_time(self.cx, self.cx.pod_ready)),
             address: *self.next_address,
             proxied: self.proxied && !opted_out,
+            ailing: BTreeMap::new(),
         }
     }
 }

@@ -27,9 +27,22 @@ pub(crate) fn stream(world: &mut World, request: &Request) -> Outcome {
     };
     let now = world.now();
     let lines: Option<Vec<String>> = find(world, request).map(|pod| {
-        let started = pod.ready_at.filter(|at| *at <= now);
+        // What fails again and again has written just now.
+        let ailing = pod.ailing.get(request.param(1));
+        let written: Vec<&str> = match ailing {
+            Some(ailment) => ailment.log.iter().map(String::as_str).collect(),
+            None => LINES.to_vec(),
+        };
+        let started = pod
+            .ready_at
+            .map(|at| if ailing.is_some() { now } else { at });
+        let started = started.filter(|at| *at <= now);
         let lines = started.into_iter().flat_map(|at| {
-            LINES.map(|line| (at, format!("{} {line}", crate::kube::seconds_text(at))))
+            let time = crate::kube::seconds_text(at);
+            written
+                .iter()
+                .map(move |line| (at, format!("{time} {line}")))
+                .collect::<Vec<_>>()
         });
         let oldest = since.map(|since| now.saturating_sub(since).unwrap_or(now));
         lines

@@ -237,7 +237,7 @@ pub(crate) fn events(world: &mut World, request: &Request) -> Outcome {
                 "first_seen": event.at.as_second(),
                 "last_seen": event.at.as_second(),
                 "count": 1,
-                "type": "Normal",
+                "type": if event.is_warning { "Warning" } else { "Normal" },
             })
         })
         .collect();

@@ -31,7 +31,7 @@ pub(crate) fn list(world: &mut World, request: &Request) -> Outcome {
                 let ready = pod.is_ready(now);
                 json!({
                     "pod_name": pod.name,
-                    "status": if ready { "Running" } else { "Pending" },
+                    "status": pod.phase(now),
                     "pod_ready": ready,
                     "containers_ready": ready,
                     "create_time": pod.created.as_second(),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use crate::action::{KubeAction, KubeActionError};
+use crate::ailment::Ailment;
 use crate::kube::{Cluster, Cx, merge};
 
 impl World {
@@ -41,6 +42,16 @@ impl World {
         self.in_cluster(&cluster, |kube, cx| kubectl(kube, cx, action))
             .unwrap_or_else(|| Err("there is no such cluster".to_owned()))
             .map_err(KubeActionError::new)
+    }
+}
+
+impl World {
+    /// Changes what is wrong with an image, in every cluster.
+    pub(crate) fn ail(&mut self, image: &str, ailment: Option<&Ailment>) {
+        let clusters: Vec<String> = self.clusters.keys().cloned().collect();
+        for cluster in clusters {
+            self.in_cluster(&cluster, |kube, cx| kube.ail(cx, image, ailment.cloned()));
+        }
     }
 }
 

@@ -206,15 +206,18 @@ impl World {
                     .into_iter()
                     .flatten()
                     .map(|container| {
+                        let name = container["name"].as_str().unwrap_or_default();
+                        let ready = pod.has_ready(name, now);
+                        let ailment = pod.ailing.get(name).cloned().unwrap_or_default();
                         let mut shown = json!({
                             "name": container["name"],
                             "image": container["image"],
-                            "restart_count": 0,
+                            "restart_count": ailment.restarts,
                             "status": if ready { "running" } else { "waiting" },
                             "ready": ready,
                             "ports": container.get("ports").cloned().unwrap_or_else(|| json!([])),
-                            "message": "",
-                            "reason": "",
+                            "message": ailment.message,
+                            "reason": ailment.reason,
                         });
                         if ready {
                             shown["started_at"] = json!(pod.created.as_second());
@@ -225,7 +228,7 @@ impl World {
                 json!({
                     "kind": owner,
                     "name": pod.name,
-                    "status": if ready { "Running" } else { "Pending" },
+                    "status": pod.phase(now),
                     "age": age(now, pod.created),
                     "createtime": pod.created.as_second(),
                     "ip": if placed { address_text(pod.address) } else { String::new() },
