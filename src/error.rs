@@ -236,6 +236,17 @@ pub fn bounded(text: &str, max: usize) -> String {
     }
 }
 
+/// A text of at most so many bytes.
+#[must_use]
+pub fn bounded_bytes(text: &str, max: usize) -> String {
+    const MARK: char = '…';
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(max.saturating_sub(MARK.len_utf8()));
+    format!("{}{MARK}", &text[..end])
+}
+
 /// Whether a reason tells of an outage of Zadig.
 #[must_use]
 pub fn is_outage(reason: Reason) -> bool {

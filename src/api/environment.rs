@@ -2,6 +2,7 @@
 //!
 //! What runs inside it is in `service`, what is reported of it in `status`.
 
+mod diagnosis;
 mod helm;
 mod service;
 mod status;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::connection::NamespaceGrant;
 use super::schema;
 
+pub use diagnosis::{Diagnosis, LastEvent};
 pub use helm::{GitValues, Helm, HelmOverride, HelmStrategy};
 pub use service::{
     Container, FieldPolicy, GlobalVariable, Service, ValueFrom, Variable, Workload, WorkloadKind,

@@ -19,12 +19,12 @@ use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
 use crate::api::service_binding::ZadigServiceBinding;
-use crate::error::{Error, bounded};
+use crate::error::{Error, bounded_bytes};
 use crate::leader::Tenure;
 use crate::plan::access::{Use, Verdict, admits, judge};
 
 /// Longest note of an event, in bytes; Kubernetes takes 1 KiB.
-const NOTE: usize = 1000;
+pub(super) const NOTE: usize = 1000;
 
 /// Clients, stores and memory of the controllers.
 pub(super) struct Context {
@@ -250,7 +250,7 @@ impl Context {
         let event = Event {
             type_,
             reason: reason.to_owned(),
-            note: Some(bounded_bytes(note)),
+            note: Some(bounded_bytes(note, NOTE)),
             action: action.to_owned(),
             secondary: None,
         };
@@ -260,11 +260,4 @@ impl Context {
             tracing::debug!(error = crate::error::chain(&error), "event not written");
         }
     }
-}
-
-fn bounded_bytes(note: &str) -> String {
-    if note.len() <= NOTE {
-        return note.to_owned();
-    }
-    bounded(note, NOTE / 4)
 }

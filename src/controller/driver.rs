@@ -15,15 +15,16 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::context::Context;
+use super::context::{Context, NOTE};
 use super::outcome::Outcome;
 use super::queue::Requeue;
 use super::zadig::{Budget, lock};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
-use crate::api::environment::Ownership;
+use crate::api::environment::{Diagnosis, Ownership};
 use crate::api::{DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
 use crate::error::{Error, Retry};
 use crate::plan::claim::Claim;
+use crate::plan::environment::diagnosis;
 use crate::plan::{Blocked, Plan};
 
 /// How long an outage of Zadig is told on the connection alone before its objects say so too.
@@ -55,6 +56,11 @@ pub(super) trait Managed:
 
     /// The conditions within a status.
     fn conditions(status: &Self::Status) -> &[Condition];
+
+    /// What a status says of services that are not healthy.
+    fn diagnoses(_status: &Self::Status) -> Vec<&Diagnosis> {
+        Vec::new()
+    }
 }
 
 /// What this process remembers of each object of a kind, by uid.
@@ -466,9 +472,10 @@ async fn write_status<K: Managed>(
         }
     };
     let reason = ready.reason.as_str();
+    // Without the log of anybody else's program.
     tracing::info!(reason, message = ready.message, "changed");
-    ctx.event(object, type_, reason, "Reconcile", &ready.message)
-        .await;
+    let note = diagnosis::note(&ready.message, K::diagnoses(new), NOTE);
+    ctx.event(object, type_, reason, "Reconcile", &note).await;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod autoscaler;
 mod credentials;
 mod declared;
 mod deletion;
+mod diagnosis;
 mod env_config;
 mod environment;
 mod explain;

@@ -372,6 +372,7 @@ impl Env {
         let looks = self.is_idle() || matches!(desired, Desired::Absent { .. });
         let detail = looks.then(|| Detail {
             alias: String::new(),
+            creation_failed: false,
             registry_id: self.registry.clone(),
             global_variables: self.globals.clone(),
             services: self
@@ -419,6 +420,7 @@ impl Running {
             replicas: Some(self.replicas),
             ready: self.replicas,
             images: BTreeMap::from([(name.to_owned(), self.image.clone())]),
+            pods: Vec::new(),
             newest_pod: Some(self.pods),
             oldest_ready_pod: Some(self.pods),
         };

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Diagnosis;
 use crate::api::condition::Condition;
 use crate::api::schema;
 
@@ -99,6 +100,9 @@ pub struct ServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = schema::MESSAGE_MAX))]
     pub message: Option<String>,
+    /// Which pod that shows in, and what it says, once the time to become healthy is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diagnosis: Option<Diagnosis>,
 }
 
 /// What an object owns in Zadig. The same facts stand in the ownership annotation; either is enough.

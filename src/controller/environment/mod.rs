@@ -1,6 +1,7 @@
 //! The driver of an environment: observe, plan, act, status, in one readable chain.
 
 mod act;
+mod diagnose;
 mod helm;
 mod local;
 mod observe;
@@ -17,6 +18,7 @@ use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 pub(super) use self::act::masked;
+pub(super) use self::diagnose::Case;
 pub(super) use self::local::{Diagnosis, Local};
 pub(super) use self::observe::{Looker, View};
 use self::status::Facts;
@@ -31,7 +33,7 @@ use super::write::{Needs, Sent, Writer};
 use super::zadig::{Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::environment::{
-    Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
+    self as api, Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
     ZadigEnvironmentStatus,
 };
 use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
@@ -39,7 +41,7 @@ use crate::error::Error;
 use crate::plan::access::Verdict;
 use crate::plan::claim::rival;
 use crate::plan::env_config::Config;
-use crate::plan::environment::health::{Health, health};
+use crate::plan::environment::health::health;
 use crate::plan::environment::lifetime::is_protected;
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
@@ -56,6 +58,11 @@ impl Managed for ZadigEnvironment {
 
     fn conditions(status: &Self::Status) -> &[Condition] {
         &status.conditions
+    }
+
+    fn diagnoses(status: &Self::Status) -> Vec<&api::Diagnosis> {
+        let services = status.services.iter();
+        services.filter_map(|it| it.diagnosis.as_ref()).collect()
     }
 }
 
@@ -308,6 +315,7 @@ async fn attempt(
             object,
             local,
             &zadig,
+            &key,
             environment,
             present,
             &bound,
@@ -315,7 +323,8 @@ async fn attempt(
             told,
             ctx,
             now,
-        )),
+        )
+        .await),
         _ => {
             local.rest = None;
             Ok(told_plan(Plan::Blocked(blocked), told))
@@ -370,6 +379,12 @@ fn load(object: &ZadigEnvironment, local: &mut Local) {
             })
             .unwrap_or_default(),
         known: inventory.is_some(),
+        diagnoses: status
+            .map(|status| status.services.iter())
+            .into_iter()
+            .flatten()
+            .filter_map(|it| Some((it.name.clone(), it.diagnosis.clone()?)))
+            .collect(),
         ..Memory::default()
     };
     local.wrote_at = status
@@ -725,10 +740,11 @@ async fn release(
     clippy::too_many_arguments,
     reason = "the end of the chain holds all its results"
 )]
-fn settle(
+async fn settle(
     object: &ZadigEnvironment,
     local: &mut Local,
     zadig: &Zadig,
+    key: &EnvKey,
     environment: &Environment,
     present: &Present,
     bound: &BTreeMap<String, Bound>,
@@ -753,20 +769,28 @@ fn settle(
         &BTreeSet::new(),
         bound,
     );
-    let Health {
-        services,
-        ready,
-        trouble,
-    } = health(environment, detail, &local.memory);
-    told.services = Some((services, ready, environment.services.len()));
     if !blocked.is_empty() {
+        let health = health(environment, detail, &local.memory);
+        told.services = Some((health.services, health.ready, environment.services.len()));
         // What was looked up by name may appear without anything in the environment moving.
         let look_after = driver::jittered(driver::BLOCKED_RETRY);
         local.rest = Some(Rest::new(look_after));
         return Step::Tell(driver::stalled(blocked), told, look_after);
     }
     let look_after = local.look_after(deep_interval(zadig, ctx, object, local));
-    match local.diagnose(trouble, driver::is_ready(object), look_after, now) {
+    let case = Case {
+        ctx,
+        zadig,
+        key,
+        home: object,
+        binding: None,
+        declared: environment,
+        detail,
+    };
+    let was_ready = driver::is_ready(object);
+    let (health, diagnosis) = case.judge(local, was_ready, look_after, now).await;
+    told.services = Some((health.services, health.ready, environment.services.len()));
+    match diagnosis {
         Diagnosis::Healthy => Step::Tell(Outcome::Ready, told, look_after),
         Diagnosis::Quiet(after) => Step::Quiet(after),
         Diagnosis::Tell(outcome, after) => Step::Tell(outcome, told, after),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use zadig_client::{EnvironmentSummary, LiveService, Scope, ServiceDetail};
+use zadig_client::{EnvironmentSummary, LiveService, Pod, Scope, ServiceDetail};
 
 use super::helm;
 use super::local::Local;
@@ -18,7 +18,8 @@ use crate::controller::zadig::{Zadig, env_status, template_variable};
 use crate::error::Error;
 use crate::plan::environment::{
     Catalog, Desired, Detail, EnvKey, EnvStatus, Environment, Existence, GlobalVariable,
-    LiveWorkload, ObservedService, Present, Service, health, memory::Memory, variables,
+    LiveContainer, LivePod, LiveWorkload, ObservedService, Present, Service, health,
+    memory::Memory, variables,
 };
 
 /// Age at which a looked-up cluster, registry or project still counts. They change by hand, rarely.
@@ -228,6 +229,11 @@ impl Looker<'_> {
         let word = env_status(&found.status);
         let mut detail = Detail {
             alias: found.alias,
+            creation_failed: word == EnvStatus::Failed
+                && found
+                    .services
+                    .iter()
+                    .all(|it| !helm::is_helm(it) && it.containers.is_empty()),
             registry_id: found.registry_id,
             global_variables: found
                 .global_variables
@@ -406,6 +412,12 @@ fn live_workloads(found: LiveService) -> Vec<LiveWorkload> {
         replicas: Some(workload.replicas),
         ready: i32::try_from(workload.pods.iter().filter(|pod| pod.pod_ready).count())
             .unwrap_or(i32::MAX),
+        pods: workload
+            .pods
+            .iter()
+            .filter(|pod| pod.status != "Succeeded")
+            .map(live_pod)
+            .collect(),
         newest_pod: workload.pods.iter().map(|pod| pod.create_time).max(),
         oldest_ready_pod: workload
             .pods
@@ -424,11 +436,31 @@ fn live_workloads(found: LiveService) -> Vec<LiveWorkload> {
         name: job.name,
         replicas: None,
         ready: 0,
+        pods: Vec::new(),
         newest_pod: None,
         oldest_ready_pod: None,
         images: job.images.into_iter().map(|c| (c.name, c.image)).collect(),
     });
     scalable.chain(jobs).collect()
+}
+
+fn live_pod(pod: &Pod) -> LivePod {
+    let unready = pod.containers.iter().filter(|it| !it.ready);
+    LivePod {
+        name: pod.name.clone(),
+        ready: pod.pod_ready,
+        created: pod.create_time,
+        unready: unready
+            .map(|container| LiveContainer {
+                name: container.name.clone(),
+                state: container.status.clone(),
+                restarts: container.restart_count,
+                reason: container.reason.clone(),
+                message: container.message.clone(),
+            })
+            .collect(),
+        message: pod.containers_message.clone(),
+    }
 }
 
 /// Other environments of the project in the same cluster and namespace.

@@ -18,16 +18,17 @@ use tokio::time::Instant;
 use self::status::Facts;
 use super::context::Context;
 use super::driver::{self, Managed, Rest};
-use super::environment::{Diagnosis, Local, Looker, View, action_word};
+use super::environment::{Case, Diagnosis, Local, Looker, View, action_word};
 use super::home::{self, Found};
 use super::link::{Unlinked, link};
 use super::outcome::Outcome;
 use super::queue::Requeue;
 use super::write::{Needs, Sent, Writer};
+use super::zadig::Zadig;
 use super::{desired, env_config};
 use crate::api::condition::{Condition, Reason};
 use crate::api::environment::{
-    AppliedService, DeployType, OwnershipState, Prune, ServiceStatus, WorkloadKind,
+    self as api, AppliedService, DeployType, OwnershipState, Prune, ServiceStatus, WorkloadKind,
     ZadigEnvironment,
 };
 use crate::api::service_binding::{
@@ -57,6 +58,11 @@ impl Managed for ZadigServiceBinding {
 
     fn conditions(status: &Self::Status) -> &[Condition] {
         &status.conditions
+    }
+
+    fn diagnoses(status: &Self::Status) -> Vec<&api::Diagnosis> {
+        let service = status.service.iter();
+        service.filter_map(|it| it.diagnosis.as_ref()).collect()
     }
 }
 
@@ -288,27 +294,34 @@ async fn attempt(
         .as_ref()
         .is_some_and(|record| record.state != OwnershipState::Pending);
     match looked_at {
-        Some((present, environment)) if owned && !inline => Ok(settle(
+        Some((present, declared)) if owned && !inline => Ok(settle(
             local,
             look_after,
-            (present, environment),
+            (present, declared),
             blocked,
             found,
-            driver::is_ready(object),
+            (ctx, &zadig, &key),
+            (object, &environment),
             now,
-        )),
+        )
+        .await),
         _ => Ok(told_plan(Plan::<Action>::Blocked(blocked), found)),
     }
 }
 
 /// Nothing is left to send: remember what was seen, and tell how the service is.
-fn settle(
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the end of the chain holds all its results"
+)]
+async fn settle(
     local: &mut Local,
     look_after: Duration,
     (present, environment): (&Present, &Environment),
     blocked: Vec<Blocked>,
-    found: Told,
-    was_ready: bool,
+    mut found: Told,
+    (ctx, zadig, key): (&Context, &Zadig, &EnvKey),
+    (object, home): (&ZadigServiceBinding, &ZadigEnvironment),
     now: Timestamp,
 ) -> Step {
     let Some(detail) = &present.detail else {
@@ -331,8 +344,19 @@ fn settle(
         local.rest = Some(Rest::new(driver::BLOCKED_RETRY));
         return told_plan(Plan::<Action>::Blocked(blocked), found);
     }
-    let trouble = health(environment, detail, &local.memory).trouble;
-    match local.diagnose(trouble, was_ready, look_after, now) {
+    let case = Case {
+        ctx,
+        zadig,
+        key,
+        home,
+        binding: Some(object),
+        declared: environment,
+        detail,
+    };
+    let was_ready = driver::is_ready(object);
+    let (health, diagnosis) = case.judge(local, was_ready, look_after, now).await;
+    found.service = health.services.into_iter().next();
+    match diagnosis {
         Diagnosis::Healthy => Step::Tell(Outcome::Ready, found, look_after),
         Diagnosis::Quiet(after) => Step::Quiet(after),
         Diagnosis::Tell(outcome, after) => Step::Tell(outcome, found, after),
@@ -429,6 +453,11 @@ fn load(object: &ZadigServiceBinding, local: &mut Local) {
     local.record = driver::claimed(object).or_else(|| inventory.map(env_config::from_inventory));
     let applied = status.and_then(|status| status.applied.clone());
     local.memory = remembered(applied, inventory.is_some());
+    let service = status.and_then(|status| status.service.as_ref());
+    local.memory.diagnoses = service
+        .and_then(|it| Some((it.name.clone(), it.diagnosis.clone()?)))
+        .into_iter()
+        .collect();
     local.wrote_at = status
         .and_then(|status| status.last_change.as_ref())
         .map(|change| change.time.0);

@@ -539,6 +539,7 @@ fn seen(name: &str, declared: &Service) -> ObservedService {
             replicas: Some(replicas),
             ready: replicas,
             images,
+            pods: Vec::new(),
             newest_pod: Some(NOW - 3600),
             oldest_ready_pod: Some(NOW - 3600),
         }]),

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::diagnosis;
 use super::memory::Memory;
 use super::rollout::{self, Progress};
 use super::{Detail, Environment, ObservedService, Service, helm};
@@ -38,6 +39,8 @@ pub struct Health {
 pub enum Trouble {
     /// Pods are not ready (yet).
     NotReady,
+    /// Pods are not ready, and Zadig has given up waiting for them.
+    NeverReady,
     /// An object is gone from the cluster, and no call of ours brings it back.
     LiveDrift,
     /// Zadig believes to have applied something that the cluster does not run.
@@ -49,7 +52,7 @@ impl Trouble {
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
-            Self::NotReady => Reason::NotReady,
+            Self::NotReady | Self::NeverReady => Reason::NotReady,
             Self::LiveDrift => Reason::LiveDrift,
             Self::NotApplied => Reason::NotApplied,
         }
@@ -80,6 +83,7 @@ pub fn judge(
     let patience = match trouble {
         None => return Outlook::Ready,
         Some(Trouble::NotReady) => PROGRESS_DEADLINE,
+        Some(Trouble::NeverReady) => Duration::ZERO,
         Some(Trouble::NotApplied) => APPLY_DEADLINE,
         Some(Trouble::LiveDrift) => LIVE_LAG,
     };
@@ -103,6 +107,16 @@ pub fn health(desired: &Environment, detail: &Detail, memory: &Memory) -> Health
         };
         let rollouts = memory.applied.get(name).map(|entry| &entry.rollouts);
         let trouble = trouble(seen, rollouts.map_or(&[], Vec::as_slice));
+        let trouble = trouble.map(|(kind, message)| match kind {
+            Trouble::NotReady if detail.creation_failed => (
+                Trouble::NeverReady,
+                format!("{message}; Zadig has given up waiting for them, its creation failed"),
+            ),
+            _ => (kind, message),
+        });
+        let diagnosis = trouble
+            .as_ref()
+            .and_then(|_| diagnosis::known(name, seen, memory));
         if trouble.is_none() {
             health.ready += 1;
         }
@@ -114,9 +128,12 @@ pub fn health(desired: &Environment, detail: &Detail, memory: &Memory) -> Health
             desired: wanted,
             images: running_images(service, seen),
             message: trouble.as_ref().map(|(_, message)| message.clone()),
+            diagnosis: diagnosis.cloned(),
         });
         if let Some((kind, message)) = trouble {
-            troubles.push((kind, format!("{name}: {message}")));
+            let found = diagnosis.map(|found| format!("; {}", found.sentence()));
+            let found = found.unwrap_or_default();
+            troubles.push((kind, format!("{name}: {message}{found}")));
         }
     }
     if let Some(worst) = troubles.iter().map(|(kind, _)| *kind).max() {

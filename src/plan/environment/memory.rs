@@ -11,7 +11,8 @@ use super::health::LIVE_LAG;
 use super::rollout::{self, Before, Progress};
 use super::{Action, Bound, Detail, Environment, ObservedService, variables};
 use crate::api::environment::{
-    AppliedService, DeployType, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX, Rollout,
+    AppliedService, DeployType, Diagnosis, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX,
+    Rollout,
 };
 
 /// Repairs of one difference after which it is left to a person.
@@ -49,6 +50,8 @@ pub struct Memory {
     /// By subject: calls that were refused and not answered well since, in the order of their refusal. Kept in the process
     /// only.
     pub refused: BTreeMap<String, u64>,
+    /// By service: what was found out about its ill health.
+    pub diagnoses: BTreeMap<String, Diagnosis>,
     /// When the environment's delete call was answered. Kept in the process only.
     pub delete_sent: Option<Timestamp>,
     /// `update_time` at the last thorough look. Kept in the process only.

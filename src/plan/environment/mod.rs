@@ -3,10 +3,12 @@
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
 //! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`helm`] the releases of a Helm environment,
 //! [`delete`] the way out, [`lifetime`] what holds it up, [`memory`] what has to be remembered because Zadig never shows it again,
-//! [`rollout`] the proof that a change reached the pods, [`health`] what users see of the services.
+//! [`rollout`] the proof that a change reached the pods, [`health`] what users see of the services, [`diagnosis`] why one
+//! of them is not healthy.
 
 pub mod decide;
 pub mod delete;
+pub mod diagnosis;
 pub mod diff;
 pub mod health;
 pub mod helm;
@@ -309,6 +311,8 @@ pub struct Detail {
     pub global_variables: BTreeMap<String, GlobalVariable>,
     /// Services as recorded.
     pub services: BTreeMap<String, ObservedService>,
+    /// The creation ended in `failed`, and nothing has mended that since: no service has images on record (Z§4.2).
+    pub creation_failed: bool,
 }
 
 /// A global variable as stored in the environment: every field, because writing replaces every field (Z§4.13).
@@ -397,6 +401,8 @@ pub struct LiveWorkload {
     pub ready: i32,
     /// Images of its spec by container.
     pub images: BTreeMap<String, String>,
+    /// Its pods, but those that have done their work.
+    pub pods: Vec<LivePod>,
     /// When its newest pod was made, Unix seconds.
     pub newest_pod: Option<i64>,
     /// When the oldest of its ready pods was made, Unix seconds.
@@ -409,6 +415,36 @@ impl LiveWorkload {
     pub fn is(&self, (kind, name): &(String, String)) -> bool {
         &self.kind == kind && &self.name == name
     }
+}
+
+/// A pod as it is in the cluster (Z§4.3).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LivePod {
+    /// Name.
+    pub name: String,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// When it was made, Unix seconds.
+    pub created: i64,
+    /// Its containers that are not ready.
+    pub unready: Vec<LiveContainer>,
+    /// Why not all of them are, in words.
+    pub message: String,
+}
+
+/// A container of a pod that is not ready (Z§4.3).
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LiveContainer {
+    /// Name.
+    pub name: String,
+    /// `running`, `waiting`, `terminated` or empty.
+    pub state: String,
+    /// How often it was started again.
+    pub restarts: i32,
+    /// Why it waits or ended, in one word; empty where that is not told.
+    pub reason: String,
+    /// The same in words.
+    pub message: String,
 }
 
 /// A variable that a service's template declares.

@@ -3,6 +3,7 @@
 //! An expected text is the whole plan, see [`super::fixture::show`]. The traps of Z§14 are in [`super::z14`].
 
 mod deletion;
+mod diagnosis;
 mod differences;
 mod existence;
 mod helm;

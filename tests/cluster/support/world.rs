@@ -548,6 +548,11 @@ impl World {
             .collect()
     }
 
+    /// What the operator logged so far, for all scenarios.
+    pub(crate) fn operator_log() -> String {
+        std::fs::read_to_string(log_path()).expect("the operator's log is readable")
+    }
+
     /// For a scenario that failed: what the operator did last, and where its log is.
     pub(super) async fn tell_what_happened(&self) {
         println!(
