@@ -1,4 +1,4 @@
-//! What is generated equals what the code says: `crds/`.
+//! What is generated equals what the code says: `crds/`, and `docs/coverage.md` with what it is made from.
 //!
 //! `cargo xtask generate` writes the files; here a stale one fails with what is different.
 
@@ -7,6 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use similar::TextDiff;
+use xtask::coverage::{self, Coverage};
+use zadig_client::ROUTES;
 use zadig_operator::crds;
 
 #[test]
@@ -60,4 +62,57 @@ fn a_stale_file_is_shown_line_by_line() {
         difference(&file("a: 1\nb: 2\n"), &file("a: 1\nb: 3\n")),
         "--- crds/a.yaml\n+++ what the types say\n@@ -1,2 +1,2 @@\n a: 1\n-b: 2\n+b: 3\n"
     );
+}
+
+#[test]
+fn the_document_of_the_coverage_is_that_of_its_table() {
+    let wanted = Coverage::load().unwrap().document();
+    let found = fs::read_to_string(coverage::DOCUMENT).unwrap_or_default();
+    let file = |text: &str| BTreeMap::from([("coverage.md".to_owned(), text.to_owned())]);
+    assert!(
+        wanted == found,
+        "{} is stale; run `cargo xtask generate`\n{}",
+        coverage::DOCUMENT,
+        difference(&file(&found), &file(&wanted))
+    );
+}
+
+#[test]
+fn the_coverage_is_about_the_routes_of_the_client() {
+    let read: Vec<(u8, String, String, String)> = Coverage::load()
+        .unwrap()
+        .0
+        .into_iter()
+        .map(|(route, _)| (route.number, route.verb, route.path, route.operation))
+        .collect();
+    let known: Vec<(u8, String, String, String)> = ROUTES
+        .iter()
+        .map(|route| {
+            let [verb, path, operation] = [route.verb.as_str(), route.path, route.operation];
+            (
+                route.number,
+                verb.to_owned(),
+                path.to_owned(),
+                operation.to_owned(),
+            )
+        })
+        .collect();
+    assert_eq!(read, known);
+}
+
+#[test]
+fn every_scenario_that_the_coverage_names_is_there() {
+    let missing: Vec<String> = Coverage::load()
+        .unwrap()
+        .0
+        .into_iter()
+        .filter_map(|(_, entry)| entry.test)
+        .filter(|test| {
+            let (module, name) = test.rsplit_once("::").unwrap_or(("", test));
+            let file = format!("tests/cluster/{}.rs", module.replace("::", "/"));
+            let text = fs::read_to_string(file).unwrap_or_default();
+            !text.contains(&format!("\n#[test]\nfn {name}()"))
+        })
+        .collect();
+    assert_eq!(missing, Vec::<String>::new());
 }

@@ -100,3 +100,43 @@ fn every_sample_is_taken_by_the_api_server_and_becomes_ready() {
         },
     );
 }
+
+/// The field that a marker stands beside, with its value, and the policy that it names.
+fn marked(line: &str) -> Option<(String, String, Value)> {
+    let (field, marker) = line.split_once('#')?;
+    let marker: Value = serde_json::from_str(marker.trim()).ok()?;
+    let (name, value) = field.trim().trim_start_matches("- ").split_once(": ")?;
+    Some((
+        name.to_owned(),
+        value.trim().to_owned(),
+        marker["$imagepolicy"].clone(),
+    ))
+}
+
+/// Flux' image automation replaces the value of a field whose line ends in such a comment; with `NAMESPACE:POLICY` alone it
+/// writes the whole reference, which is what the field takes.
+#[test]
+fn a_marker_of_flux_image_automation_stands_beside_a_whole_image() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/samples");
+    let mut found = 0;
+    for entry in fs::read_dir(folder).expect("the samples are readable") {
+        let text = fs::read_to_string(entry.expect("a file").path()).expect("a sample is readable");
+        let lines = text.lines().filter(|line| line.contains("$imagepolicy"));
+        for (name, value, policy) in
+            lines.map(|line| marked(line).unwrap_or_else(|| panic!("{line}")))
+        {
+            found += 1;
+            let policy = policy
+                .as_str()
+                .expect("a marker names a policy")
+                .split(':')
+                .count();
+            assert_eq!((name.as_str(), policy), ("image", 2), "{value}");
+            assert!(
+                value.contains(':') && value.contains('/'),
+                "{value} is no whole reference"
+            );
+        }
+    }
+    assert!(found > 0, "no sample shows a marker");
+}

@@ -1,6 +1,6 @@
 //! `cargo xtask generate`: the files that follow from code, and whether they still do.
 //!
-//! The source of `crds/` is `zadig-operator crds --output-dir`.
+//! The source of `crds/` is `zadig-operator crds --output-dir`, that of `docs/coverage.md` is `tests/coverage.yaml`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Result, bail};
+use xtask::coverage::{self, Coverage};
 use xtask::paths;
 
 use crate::cargo::{Profile, build_programs, run};
@@ -89,6 +90,11 @@ fn wanted() -> Result<BTreeMap<PathBuf, String>> {
             fs::read_to_string(entry.path())?,
         );
     }
+    let coverage = Coverage::load()?;
+    files.insert(
+        paths::workspace().join(coverage::DOCUMENT),
+        coverage.document(),
+    );
     Ok(files)
 }
 

@@ -4,5 +4,6 @@
 
 pub mod console;
 pub mod controlplane;
+pub mod coverage;
 pub mod paths;
 pub mod supervise;

@@ -1,6 +1,7 @@
 //! What every scenario stands on: one control plane and one operator for the whole process, a world of its own for each
 //! scenario, and clean-up that also happens after a failure.
 
+mod coverage;
 mod fixture;
 mod kubectl;
 mod lab;
@@ -57,7 +58,13 @@ pub(crate) fn scenario_with(setup: Setup, test: impl AsyncFnOnce(&World)) {
         let Some(world) = World::create(lab::lab().await, setup).await else {
             return;
         };
-        let outcome = AssertUnwindSafe(test(&world)).catch_unwind().await;
+        let test = async {
+            test(&world).await;
+            if let Some(sim) = world.sim() {
+                coverage::check(sim);
+            }
+        };
+        let outcome = AssertUnwindSafe(test).catch_unwind().await;
         if outcome.is_err() {
             world.tell_what_happened().await;
         }
