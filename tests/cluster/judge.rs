@@ -25,12 +25,34 @@ pub(crate) struct Day<'a> {
 
 /// What a careful person would not have done, each with the call.
 pub(crate) fn complaints(day: &Day<'_>) -> Vec<String> {
+    let found = judge(day).into_iter();
+    found.map(|(call, problem)| show(call, &problem)).collect()
+}
+
+/// What nobody may do on any day, whatever goes wrong in it: a second creation, and a change of a busy environment.
+pub(crate) fn reckless(calls: &[Call]) -> Vec<String> {
+    let day = Day {
+        calls,
+        edits: &[],
+        announced: &BTreeSet::new(),
+    };
+    let found = judge(&day).into_iter();
+    found
+        .filter(|(_, problem)| problem == TWICE || problem.starts_with(WHILE_BUSY))
+        .map(|(call, problem)| show(call, &problem))
+        .collect()
+}
+
+const TWICE: &str = "it was created before and not deleted since";
+const WHILE_BUSY: &str = "the environment was ";
+
+fn judge<'a>(day: &Day<'a>) -> Vec<(&'a Call, String)> {
     let mut seen = Seen::default();
     let mut found = Vec::new();
     for call in day.calls {
         if is_ours(call) && call.mutating {
             let problems = seen.judge(call, day);
-            found.extend(problems.into_iter().map(|problem| show(call, &problem)));
+            found.extend(problems.into_iter().map(|problem| (call, problem)));
         }
         seen.note(call);
     }
@@ -93,13 +115,13 @@ impl Seen {
         let since = edited.max(known.foreign);
         let lately = |time: &Timestamp| since.is_none_or(|since| *time >= since);
 
+        let project = environment.split('/').next().unwrap_or_default();
+        let looked = self.listed.get(project);
+        // Somebody was faster than our look: nobody can know that.
+        let overtaken = known
+            .foreign
+            .is_some_and(|foreign| looked.is_none_or(|at| *at <= foreign));
         if call.status >= 400 || call.status == 0 {
-            let project = environment.split('/').next().unwrap_or_default();
-            let looked = self.listed.get(project);
-            // Somebody was faster than our look: nobody can know that.
-            let overtaken = known
-                .foreign
-                .is_some_and(|foreign| looked.is_none_or(|at| *at <= foreign));
             if !overtaken {
                 problems.push(format!("it was refused with {}", call.status));
             }
@@ -110,11 +132,12 @@ impl Seen {
         if let Some(status) = call.found.as_deref()
             && BUSY.contains(&status)
             && !is_deletion
+            && !overtaken
         {
-            problems.push(format!("the environment was {status}"));
+            problems.push(format!("{WHILE_BUSY}{status}"));
         }
         if is_creation(call) && known.created {
-            problems.push("it was created before and not deleted since".to_owned());
+            problems.push(TWICE.to_owned());
         }
         if known.deleted && !is_creation(call) {
             problems.push("we deleted the environment before".to_owned());
@@ -408,6 +431,20 @@ mod tests {
             ]),
             "created before",
         );
+    }
+
+    #[test]
+    fn on_the_worst_of_days_a_second_creation_and_a_change_of_a_busy_environment_are_caught() {
+        let busy = Call {
+            found: Some("updating".to_owned()),
+            ..image(3, "api:1")
+        };
+        let refused = Call {
+            status: 500,
+            ..image(4, "api:1")
+        };
+        let found = reckless(&[create(1), create(2), busy, refused]);
+        assert_eq!(found.len(), 2, "{found:#?}");
     }
 
     #[test]

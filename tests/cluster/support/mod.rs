@@ -17,6 +17,8 @@ use futures::FutureExt;
 use tokio::runtime::Runtime;
 use zadig_sim::Sim;
 
+use crate::judge::reckless;
+
 pub(crate) use fixture::EnvironmentFixture;
 pub(crate) use kubectl::has_kubectl;
 pub(crate) use metrics::{METRIC, Metrics};
@@ -62,6 +64,8 @@ pub(crate) fn scenario_with(setup: Setup, test: impl AsyncFnOnce(&World)) {
             test(&world).await;
             if let Some(sim) = world.sim() {
                 coverage::check(sim);
+                let found = reckless(&sim.calls());
+                assert!(found.is_empty(), "{}", found.join("\n"));
             }
         };
         let outcome = AssertUnwindSafe(test).catch_unwind().await;
