@@ -98,6 +98,8 @@ pub enum Reason {
     ConnectionNotReady,
     /// The object is being deleted, and its environment is protected against that.
     DeletionProtected,
+    /// The connection's deletions of this hour are used up.
+    DeletionBudget,
     /// The connection is gone while the object is being deleted.
     ConnectionGone,
     /// A referenced Secret or ConfigMap, or its key, is missing.
@@ -196,6 +198,7 @@ impl Reason {
             Self::AccessDenied => "AccessDenied",
             Self::ConnectionNotReady => "ConnectionNotReady",
             Self::DeletionProtected => "DeletionProtected",
+            Self::DeletionBudget => "DeletionBudget",
             Self::ConnectionGone => "ConnectionGone",
             Self::SourceNotFound => "SourceNotFound",
             Self::CredentialsMissing => "CredentialsMissing",

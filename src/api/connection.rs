@@ -1,5 +1,6 @@
 //! ZadigConnection: where a Zadig is, with whose token, and who may use it.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -80,9 +81,20 @@ pub struct ZadigConnectionSpec {
     /// How often Zadig is looked at. Absent: the defaults of its fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intervals: Option<Intervals>,
+    /// How many deletions may be sent to Zadig within an hour, for all objects behind the connection together: environments whose
+    /// objects are deleted, services that are pruned, and services whose ZadigServiceBinding is deleted. What exceeds it waits for
+    /// the next hour with the reason DeletionBudget. An hour begins with the first deletion after the last one ended. Environments
+    /// whose `ttl` is over are not counted. Between 0, with which nothing is deleted, and 100000. Default: 60.
+    #[serde(default = "default_deletions")]
+    #[schemars(range(min = 0, max = 100_000), extend("format" = "int32"))]
+    pub max_deletions_per_hour: u32,
     /// The big switch: while true, nothing behind this connection is written. Default: false.
     #[serde(default)]
     pub suspend: bool,
+}
+
+fn default_deletions() -> u32 {
+    60
 }
 
 /// The Secret key that holds the token.
@@ -335,10 +347,23 @@ pub struct ZadigConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = schema::LABEL_MAX))]
     pub deep_interval: Option<String>,
+    /// The deletions of the hour that `maxDeletionsPerHour` was last counted for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletions: Option<Deletions>,
     /// The value of the annotation `zadig-operator.io/reconcile-requested-at` that was last handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub last_handled_reconcile_at: Option<String>,
+}
+
+/// Deletions that were sent within an hour.
+#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub struct Deletions {
+    /// When the hour began: with its first deletion.
+    pub since: Time,
+    /// How many were sent since.
+    #[schemars(range(min = 0), extend("format" = "int32"))]
+    pub count: u32,
 }
 
 /// What a Zadig server can do, probed by reads.

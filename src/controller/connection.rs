@@ -256,6 +256,7 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
     };
     Ok(Ok(Arc::new(Zadig::new(
         client,
+        key,
         name,
         Intervals { list, deep, stuck },
         limits.requests_per_second,
@@ -419,9 +420,12 @@ async fn write_status(
                 .map_or_else(|| now.clone(), |known| known.last_transition_time.clone()),
         })
         .collect();
+    // Held until the status is written, as a deletion that is counted meanwhile must not be lost.
+    let tally = ctx.tallies.of(&key(object), object).await;
     let mut new = ZadigConnectionStatus {
         observed_generation: Some(generation),
         conditions,
+        deletions: tally.recorded(),
         environments: Some(i64::try_from(users).unwrap_or(i64::MAX)),
         last_handled_reconcile_at: object.annotations().get(RECONCILE_ANNOTATION).cloned(),
         ..old.clone()
@@ -451,6 +455,7 @@ async fn write_status(
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(Error::kubernetes("write the connection's status")(error)),
     }
+    drop(tally);
     let before = old
         .conditions
         .iter()

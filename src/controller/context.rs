@@ -10,6 +10,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_util::sync::CancellationToken;
 
+use super::deletions::Tallies;
 use super::digest::DigestKey;
 use super::driver::Locals;
 use super::environment::Local;
@@ -32,6 +33,8 @@ pub(super) struct Context {
     pub(super) environments: Store<ZadigEnvironment>,
     pub(super) connections: Store<ZadigConnection>,
     pub(super) hub: Hub,
+    /// The deletions behind each connection.
+    pub(super) tallies: Tallies,
     pub(super) digests: DigestKey,
     pub(super) reporter: Reporter,
     pub(super) configs: Store<ZadigEnvConfig>,

@@ -2,6 +2,7 @@
 
 mod connection;
 mod context;
+mod deletions;
 mod desired;
 mod digest;
 mod driver;
@@ -37,6 +38,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use self::context::Context;
+use self::deletions::Tallies;
 use self::desired::SourceKind;
 use self::digest::DigestKey;
 use self::driver::Locals;
@@ -107,6 +109,7 @@ pub async fn run(
         bindings: bindings.clone(),
         connections: connections.clone(),
         hub: Hub::default(),
+        tallies: Tallies::default(),
         digests,
         locals: Locals::default(),
         config_locals: Locals::default(),
@@ -149,6 +152,7 @@ pub async fn run(
             if ctx.connection(&key).is_none() {
                 // Deleted, which needs no reconcile: its token is not used any more.
                 ctx.hub.remove(&key);
+                ctx.tallies.remove(&key);
             }
             ctx.wake_users(&key);
             ObjectRef::from_obj(&object)

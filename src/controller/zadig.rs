@@ -55,6 +55,8 @@ type Cached<T> = Mutex<HashMap<String, CacheSlot<T>>>;
 pub(super) struct Zadig {
     /// The client, with the connection's token and the governor of this Zadig.
     pub client: Client,
+    /// The connection.
+    pub connection: ConnectionKey,
     /// The Zadig's identity: its normalised URL.
     pub identity: String,
     /// How often it is looked at.
@@ -91,6 +93,7 @@ impl Zadig {
     #[must_use]
     pub(super) fn new(
         client: Client,
+        connection: ConnectionKey,
         identity: String,
         intervals: Intervals,
         calls_per_second: f64,
@@ -98,6 +101,7 @@ impl Zadig {
     ) -> Self {
         Self {
             client,
+            connection,
             identity,
             intervals,
             fingerprint,

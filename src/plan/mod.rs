@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_types, clippy::disallowed_methods)]
 
 pub mod access;
+pub mod budget;
 pub mod claim;
 pub mod duration;
 pub mod env_config;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use zadig_operator::api::environment::{Ownership, WorkloadKind};
+use zadig_operator::plan::budget::Allowance;
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Existence,
@@ -315,6 +316,12 @@ impl Zadig {
                     })
                     .into(),
                 global_variables: template(),
+            },
+            deletions: Allowance {
+                most: 60,
+                left: 60,
+                until: None,
+                remaining: Duration::ZERO,
             },
             licence_refused: false,
             knows_drafts: true,

@@ -23,6 +23,7 @@ pub(super) use self::local::{Diagnosis, Local};
 pub(super) use self::observe::{Looker, View};
 use self::status::Facts;
 use super::context::Context;
+use super::deletions;
 use super::desired;
 use super::driver::{self, Managed, Rest};
 use super::env_config;
@@ -39,6 +40,7 @@ use crate::api::environment::{
 use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::access::Verdict;
+use crate::plan::budget::Counted;
 use crate::plan::claim::rival;
 use crate::plan::env_config::Config;
 use crate::plan::environment::health::health;
@@ -246,6 +248,7 @@ async fn attempt(
         record: local.record.clone(),
         existence: view.existence,
         catalog: view.catalog,
+        deletions: deletions::allowance(ctx, &zadig.connection).await,
         licence_refused: zadig.licence() == Licence::Refused,
         knows_drafts: zadig.is_4_3(),
         memory,
@@ -639,6 +642,14 @@ async fn carry_out(
                 done.push(action.summary());
             }
             continue;
+        }
+        let counted = match environment {
+            Some(_) => Counted::Services,
+            None => Counted::Environment,
+        };
+        let subjects = counted.subjects(&action);
+        if !deletions::count(writer, &mut local.memory, subjects).await? {
+            break;
         }
         let call = local.call(writer, &action, environment, detail);
         let Sent::Answered(sent) = writer.send(Needs::Nothing, call).await? else {

@@ -25,7 +25,7 @@ use super::outcome::Outcome;
 use super::queue::Requeue;
 use super::write::{Needs, Sent, Writer};
 use super::zadig::Zadig;
-use super::{desired, env_config};
+use super::{deletions, desired, env_config};
 use crate::api::condition::{Condition, Reason};
 use crate::api::environment::{
     self as api, AppliedService, DeployType, OwnershipState, Prune, ServiceStatus, WorkloadKind,
@@ -36,6 +36,7 @@ use crate::api::service_binding::{
 };
 use crate::api::{FIELD_MANAGER, FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
+use crate::plan::budget::Counted;
 use crate::plan::claim::{Claim, rival};
 use crate::plan::environment::health::health;
 use crate::plan::environment::lifetime::is_protected;
@@ -230,6 +231,7 @@ async fn attempt(
             record: local.record.clone(),
             existence: view.existence,
             catalog: view.catalog,
+            deletions: deletions::allowance(ctx, &zadig.connection).await,
             licence_refused: zadig.licence() == Licence::Refused,
             knows_drafts: zadig.is_4_3(),
             memory: local.memory.clone(),
@@ -402,6 +404,10 @@ async fn carry_out(
             }
             Action::Environment(call) => call,
         };
+        let subjects = Counted::Services.subjects(call);
+        if !deletions::count(writer, &mut local.memory, subjects).await? {
+            break;
+        }
         let sending = local.call(writer, call, declared, detail);
         let Sent::Answered(sent) = writer.send(needs, sending).await? else {
             break;

@@ -7,7 +7,7 @@ use super::decide::{busy, different_zadig, elapsed};
 use super::{Action, Bound, EnvStatus, Existence, Moved, Observed, Present, lifetime};
 use crate::api::condition::Reason;
 use crate::api::environment::{Deletion, OwnershipState};
-use crate::plan::Plan;
+use crate::plan::{Plan, budget};
 
 /// How long an answered delete call is waited for before it is sent again: the record goes within 30 ms (Z§19).
 const DELETE_TAKES: Duration = Duration::from_secs(30);
@@ -72,6 +72,10 @@ pub(super) fn plan(
     // A deletion that a restart of Zadig cut off stays `deleting` for ever; another call ends it (Z§5.1).
     if present.status == EnvStatus::Deleting && !stuck {
         return busy(Reason::Deleting, observed, present);
+    }
+    let counted = observed.memory.counted.contains(budget::ENVIRONMENT);
+    if observed.deletions.left == 0 && !counted {
+        return Plan::Wait(observed.deletions.wait());
     }
     match policy {
         Deletion::Delete => {

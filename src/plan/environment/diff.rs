@@ -13,7 +13,7 @@ use super::{
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{DeployType, FieldPolicy, Prune, WorkloadKind};
-use crate::plan::{Blocked, Plan};
+use crate::plan::{Blocked, Plan, Wait};
 
 /// A comparison in the making.
 #[derive(Default)]
@@ -22,6 +22,8 @@ pub(in crate::plan) struct Diff {
     pub(super) blocked: Vec<Blocked>,
     /// Asked for a moment ago: the live look may be behind.
     pending: Vec<Action>,
+    /// What has to wait, however little is left to do besides.
+    waiting: Option<Wait>,
 }
 
 impl Diff {
@@ -31,6 +33,7 @@ impl Diff {
             actions,
             blocked,
             pending,
+            waiting,
         } = self;
         if actions.is_empty() && !pending.is_empty() {
             let summaries: Vec<String> = pending.iter().map(Action::summary).collect();
@@ -40,7 +43,10 @@ impl Diff {
                 Duration::from_secs(1),
             );
         }
-        Plan::of(actions, blocked)
+        match waiting {
+            Some(waiting) if actions.is_empty() && blocked.is_empty() => Plan::Wait(waiting),
+            _ => Plan::of(actions, blocked),
+        }
     }
 
     fn block(&mut self, reason: Reason, message: impl Into<String>) {
@@ -195,6 +201,14 @@ fn removals(
             .collect(),
     };
     services.retain(|name| !diff.is_loop(&subject::removed(name), observed));
+    let counted = |name: &String| observed.memory.counted.contains(&subject::removed(name));
+    let uncounted: BTreeSet<String> = services.iter().filter(|it| !counted(it)).cloned().collect();
+    let fitting = observed.deletions.fitting(uncounted.len());
+    let waiting: BTreeSet<String> = uncounted.into_iter().skip(fitting).collect();
+    if !waiting.is_empty() {
+        diff.waiting = Some(observed.deletions.wait_for(&waiting));
+        services.retain(|name| !waiting.contains(name));
+    }
     if !services.is_empty() {
         diff.actions.push(Action::RemoveServices {
             services: services.clone(),

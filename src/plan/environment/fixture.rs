@@ -22,6 +22,7 @@ use crate::api::environment::{
     AppliedService, ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership,
     OwnershipState, Prune, RegistryRef, WorkloadKind,
 };
+use crate::plan::budget::Allowance;
 use crate::plan::secret::SecretText;
 use crate::plan::{Blocked, Plan};
 
@@ -208,6 +209,7 @@ pub(in crate::plan) fn observed() -> Observed {
             global_variables: vec![of_kind("LOG", "string", &[])],
             configs: BTreeMap::new(),
         },
+        deletions: allowance(60, 60),
         licence_refused: false,
         knows_drafts: true,
         bound: BTreeMap::new(),
@@ -216,6 +218,16 @@ pub(in crate::plan) fn observed() -> Observed {
             ..Memory::default()
         },
         stuck_after: Duration::from_mins(10),
+    }
+}
+
+/// What a connection may still delete within the hour, which ends in twenty minutes.
+pub(in crate::plan) fn allowance(most: u32, left: u32) -> Allowance {
+    Allowance {
+        most,
+        left,
+        until: (left < most).then(|| ago(-1200)),
+        remaining: Duration::from_secs(1200),
     }
 }
 
@@ -562,7 +574,7 @@ pub(in crate::plan) fn planned_protected(policy: Option<Deletion>, observed: &Ob
     show(&plan(&leaving(policy, true), observed))
 }
 
-fn leaving(policy: Option<Deletion>, protected: bool) -> Desired {
+pub(in crate::plan) fn leaving(policy: Option<Deletion>, protected: bool) -> Desired {
     Desired::Absent {
         policy,
         declared: BTreeSet::from(["api".to_owned()]),

@@ -14,6 +14,7 @@ use crate::api::environment::{
     AppliedService, DeployType, Diagnosis, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX,
     Rollout,
 };
+use crate::plan::budget::ENVIRONMENT;
 
 /// Repairs of one difference after which it is left to a person.
 pub const REPAIRS: u32 = 3;
@@ -52,6 +53,9 @@ pub struct Memory {
     pub refused: BTreeMap<String, u64>,
     /// By service: what was found out about its ill health.
     pub diagnoses: BTreeMap<String, Diagnosis>,
+    /// Subjects of deletions that were counted towards the connection's budget and not answered well since. Kept in the process
+    /// only.
+    pub counted: BTreeSet<String>,
     /// When the environment's delete call was answered. Kept in the process only.
     pub delete_sent: Option<Timestamp>,
     /// `update_time` at the last thorough look. Kept in the process only.
@@ -192,6 +196,10 @@ impl Memory {
         if !matches!(action, Action::RecordOwnership(_)) {
             for subject in action.subjects() {
                 self.refused.remove(&subject);
+                // An environment is deleted once, however often the call has to be sent.
+                if subject != ENVIRONMENT {
+                    self.counted.remove(&subject);
+                }
                 *self.repairs.entry(subject).or_default() += 1;
             }
         }

@@ -33,6 +33,7 @@ use serde_json::Value;
 
 pub use decide::plan;
 
+use super::budget::{Allowance, ENVIRONMENT};
 use super::env_config::Config;
 use super::secret::SecretText;
 use crate::api::environment::{
@@ -154,6 +155,8 @@ pub struct Observed {
     pub existence: Existence,
     /// What Zadig knows besides; read only as far as the decision needs it.
     pub catalog: Catalog,
+    /// What may still be deleted behind the connection.
+    pub deletions: Allowance,
     /// The professional licence is known to be refused.
     pub licence_refused: bool,
     /// The server knows the deploy strategy `draft`: it is 4.3 or later (Z§12).
@@ -741,7 +744,7 @@ impl Action {
             Self::RestartService { service, .. } => {
                 vec![format!("services[{service}].restartToken")]
             }
-            Self::DeleteEnvironment { .. } => vec!["environment deleted".to_owned()],
+            Self::DeleteEnvironment { .. } => vec![ENVIRONMENT.to_owned()],
         }
     }
 

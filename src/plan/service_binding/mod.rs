@@ -145,6 +145,10 @@ fn absent(policy: Option<BindingDeletion>, protected: bool, observed: &Observed)
     if !there {
         return Plan::InSync;
     }
+    let removed = env::subject::removed(&observed.service);
+    if observed.inner.deletions.left == 0 && !observed.inner.memory.counted.contains(&removed) {
+        return Plan::Wait(observed.inner.deletions.wait());
+    }
     Plan::of(
         vec![Action::Environment(env::Action::RemoveServices {
             services: [observed.service.clone()].into(),

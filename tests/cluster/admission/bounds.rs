@@ -40,6 +40,7 @@ fn valid(kind: &str) -> Vec<Value> {
                     "namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "blue"}}},
                     "projects": ["shop"], "scopes": ["Test"], "targetNamespaces": ["shop"],
                 }],
+                "maxDeletionsPerHour": 60,
                 "limits": {"requestsPerSecond": 20, "burst": 40, "maxInFlight": 8},
                 "intervals": {"list": "30s", "deep": "15m", "stuck": "10m"},
             }),

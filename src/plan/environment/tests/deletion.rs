@@ -1,10 +1,17 @@
 //! The way out: deletion always ends, and never touches what is not ours (design §2, rule 6).
 
+use std::collections::BTreeSet;
+
 use insta::assert_snapshot;
 
-use super::super::fixture::{ago, observed, planned_deletion, planned_protected, service};
-use super::super::{Bound, EnvStatus, Moved, Observed};
+use super::super::fixture::{
+    ago, allowance, leaving, observed, planned_deletion, planned_protected, service,
+};
+use super::super::memory::Memory;
+use super::super::{Bound, EnvStatus, Moved, Observed, plan};
 use crate::api::environment::Deletion;
+use crate::plan::Plan;
+use crate::plan::budget::{Counted, ENVIRONMENT};
 
 /// Created by this object, with a service of its own and a foreign one.
 fn owned() -> Observed {
@@ -243,4 +250,56 @@ fn protection_holds_nothing_up_that_calls_nothing() {
             "{policy:?}"
         );
     }
+}
+
+#[test]
+fn a_deletion_beyond_the_budget_waits_and_says_until_when() {
+    let spent = |observed: Observed| observed.with(|o| o.deletions = allowance(60, 0));
+    let told = planned_deletion(None, &spent(owned()));
+    assert_snapshot!(told, @"wait 1334s DeletionBudget spec.maxDeletionsPerHour of the ZadigConnection: its 60 deletions of this hour were sent; deleting it waits until 2026-09-21T14:33:20Z. Raise it there to go on at once");
+    let detached = planned_deletion(Some(Deletion::Detach), &spent(owned()));
+    assert_eq!(detached, told);
+    let never = owned().with(|o| o.deletions = allowance(0, 0));
+    assert_snapshot!(planned_deletion(None, &never), @"wait 3600s DeletionBudget spec.maxDeletionsPerHour of the ZadigConnection: it is 0; deleting it waits. Raise it there to go on at once");
+    // What calls nothing waits for nothing, and what was counted goes on.
+    for released in [
+        spent(owned().adopted()),
+        spent(observed().present()),
+        spent(observed().owned().gone()),
+    ] {
+        assert_eq!(planned_deletion(None, &released), "in sync");
+    }
+    assert_eq!(
+        planned_deletion(Some(Deletion::Orphan), &spent(owned())),
+        "in sync"
+    );
+    let counted = spent(owned()).with(|o| {
+        o.memory.counted.insert(ENVIRONMENT.to_owned());
+    });
+    assert_eq!(
+        planned_deletion(None, &counted),
+        planned_deletion(None, &owned())
+    );
+}
+
+#[test]
+fn an_environment_counts_once_with_all_its_services() {
+    let Plan::Act(act) = plan(&leaving(None, false), &owned()) else {
+        panic!("it is deleted");
+    };
+    let counted: BTreeSet<String> = act
+        .actions
+        .iter()
+        .flat_map(|action| Counted::Environment.subjects(action))
+        .collect();
+    assert_eq!(counted, BTreeSet::from([ENVIRONMENT.to_owned()]));
+    let mut memory = Memory::default();
+    memory.counted.clone_from(&counted);
+    for action in &act.actions {
+        memory.sent(action, None, ago(0));
+    }
+    assert_eq!(
+        memory.counted, counted,
+        "a second delete call counts no more"
+    );
 }

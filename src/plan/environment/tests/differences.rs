@@ -2,8 +2,8 @@
 
 use insta::assert_snapshot;
 
-use super::super::fixture::{environment, looked_at, observed, planned, service};
-use super::super::{Action, Bound, Desired, LiveWorkload, Observed, plan};
+use super::super::fixture::{allowance, environment, looked_at, observed, planned, service};
+use super::super::{Action, Bound, Desired, LiveWorkload, Observed, plan, subject};
 use crate::api::environment::Prune;
 use crate::plan::Plan;
 
@@ -91,6 +91,27 @@ fn undeclared_services_go_by_the_prune_policy() {
     assert_snapshot!(planned_by(Prune::Owned), @r#"remove services {"ours"}"#);
     assert_snapshot!(planned_by(Prune::All), @r#"remove services {"ours", "theirs"}"#);
     assert_snapshot!(planned_by(Prune::None), @"in sync");
+}
+
+#[test]
+fn services_that_exceed_the_budget_of_deletions_stay_for_now_and_hold_nothing_else_up() {
+    let api = service().image("api", "api:1");
+    let running = owned()
+        .running("a", &service())
+        .running("b", &service())
+        .running("c", &service());
+    let left = |left| running.clone().with(|o| o.deletions = allowance(60, left));
+    let pruned = |observed: &Observed| planned(&environment(), observed);
+    assert_snapshot!(pruned(&left(2)), @r#"remove services {"a", "b"}"#);
+    assert_snapshot!(pruned(&left(0)), @"wait 300s DeletionBudget spec.maxDeletionsPerHour of the ZadigConnection: its 60 deletions of this hour were sent; removing services a, b, c waits until 2026-09-21T14:33:20Z. Raise it there to go on at once");
+    // One whose answer was lost was counted.
+    let again = left(1).with(|o| {
+        o.memory.counted.insert(subject::removed("b"));
+    });
+    assert_snapshot!(pruned(&again), @r#"remove services {"a", "b"}"#);
+    let drifted = left(0).running("api", &api).runs_image("api", "api:0");
+    let desired = environment().service("api", api);
+    assert_snapshot!(planned(&desired, &drifted), @r#"image api Deployment/api/api Some("api:0") -> api:1"#);
 }
 
 #[test]
