@@ -158,6 +158,8 @@ pub enum Reason {
     ConfigNotFound,
     /// What is declared can only be set while the environment is created.
     OnlyAtCreation,
+    /// The environment's `ttl` is over; it is deleted, or about to be.
+    Expired,
     /// An older object claims the same environment.
     Conflict,
     /// Something else deleted the environment, twice.
@@ -228,6 +230,7 @@ impl Reason {
             Self::ConfigExists => "ConfigExists",
             Self::ConfigNotFound => "ConfigNotFound",
             Self::OnlyAtCreation => "OnlyAtCreation",
+            Self::Expired => "Expired",
             Self::Conflict => "Conflict",
             Self::DeletedElsewhere => "DeletedElsewhere",
             Self::DifferentZadig => "DifferentZadig",

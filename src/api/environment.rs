@@ -47,6 +47,7 @@ pub use status::{
     printcolumn = r#"{"name": "Project", "type": "string", "jsonPath": ".spec.projectKey", "description": "Key of the Zadig project."}"#,
     printcolumn = r#"{"name": "Env", "type": "string", "jsonPath": ".spec.envKey", "description": "Key of the environment in its project."}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since the object was created."}"#,
+    printcolumn = r#"{"name": "Expires", "type": "string", "jsonPath": ".status.expiresAt", "priority": 1, "description": "When its ttl ends."}"#,
     printcolumn = r#"{"name": "Target", "type": "string", "jsonPath": ".status.inventory.namespace", "priority": 1, "description": "Namespace that the environment lives in."}"#,
     printcolumn = r#"{"name": "Connection", "type": "string", "jsonPath": ".spec.connectionRef.name", "priority": 1, "description": "The ZadigConnection in use."}"#,
     printcolumn = r#"{"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1, "description": "The page of the environment in Zadig."}"#,
@@ -103,6 +104,18 @@ schema::immutable(
         "services",
         "!has(self.services) || self.deployType != 'Helm' || self.services.all(service, !has(service.variables) && !has(service.containers) && !has(service.workloads) && !has(service.restartToken))",
         "services take no variables, containers, workloads or restartToken with deployType: Helm, as Zadig keeps none of them for a release; use helm.values",
+    ),
+    schema::duration("ttl"),
+    schema::duration_between("ttl", "1s", "8760h", "leave it out for an environment that is to stay"),
+    schema::rule(
+        "ttl",
+        "!has(self.ttl) || !has(self.deletionProtection) || !self.deletionProtection",
+        "ttl ends in the deletion of the environment, so it does not go with deletionProtection: true; remove one of the two",
+    ),
+    schema::rule(
+        "ttl",
+        "!has(self.ttl) || !has(self.deletion) || self.deletion == 'Delete'",
+        "ttl ends in the deletion of the environment, so it does not go with deletion: Detach or Orphan; remove one of the two",
     )
 ]))]
 pub struct ZadigEnvironmentSpec {
@@ -185,6 +198,13 @@ pub struct ZadigEnvironmentSpec {
     /// `deletion: Delete` itself. `prune` is not held up. Absent: false for test environments.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<bool>,
+    /// How long the environment lives, from the creation of this object on: `72h`, `1h30m`. Then it is deleted in Zadig with its
+    /// services, and this object stays with the reason Expired; only a longer `ttl`, or none, brings the environment back, made
+    /// anew. An environment that was taken over is never deleted for this. An hour ahead, or a tenth of short times, an event
+    /// warns. Between 1s and 8760h; not with `deletionProtection: true` or another `deletion` than Delete. Absent: for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 20))]
+    pub ttl: Option<String>,
     /// Which services are removed from the environment, with their resources, when they are not declared. Owned: those that this
     /// object added. All: every one. None: none. Default: Owned.
     #[serde(default)]

@@ -157,7 +157,7 @@ pub(super) fn image(field: &str) -> Rule {
     )
 }
 
-/// `field` is a duration in Go's form, of whole numbers.
+/// `field`, when set, is a duration in Go's form, of whole numbers.
 pub(super) fn duration(field: &str) -> Rule {
     matches(
         field,
@@ -166,12 +166,12 @@ pub(super) fn duration(field: &str) -> Rule {
     )
 }
 
-/// `field`, a well-formed duration, lies between `least` and `most`.
+/// `field`, when set and well-formed, lies between `least` and `most`.
 pub(super) fn duration_between(field: &str, least: &str, most: &str, why: &str) -> Rule {
     rule(
         field,
         &format!(
-            "!self.{field}.matches('{DURATION}') || (duration(self.{field}) >= duration('{least}') \
+            "!has(self.{field}) || !self.{field}.matches('{DURATION}') || (duration(self.{field}) >= duration('{least}') \
              && duration(self.{field}) <= duration('{most}'))"
         ),
         &format!("{field} must be between {least} and {most}: {why}"),

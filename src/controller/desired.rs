@@ -152,6 +152,7 @@ pub(super) fn environment<A>(
         creation,
         deletion: _,
         deletion_protection: _,
+        ttl: _,
         prune,
         bindings: _,
         suspend: _,

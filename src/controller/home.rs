@@ -4,8 +4,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use zadig_client::EnvironmentSummary;
 
-use super::environment::owner;
+use super::environment::{owner, time_is_over};
+use super::outcome::Outcome;
 use super::zadig::{Zadig, env_status};
+use crate::api::condition::Reason;
 use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
 use crate::error::Error;
 use crate::plan::environment::EnvKey;
@@ -27,6 +29,17 @@ pub(super) fn key(environment: &ZadigEnvironment) -> EnvKey {
         project: environment.spec.project_key.clone(),
         env: environment.spec.env_key.clone(),
     }
+}
+
+/// Why what is inside an environment is not cared for any longer, for a person: the environment's time is over.
+pub(super) fn over(environment: &ZadigEnvironment) -> Option<Outcome> {
+    time_is_over(environment).then(|| {
+        Outcome::Working(
+            Reason::EnvironmentNotReady,
+            "spec.environmentRef: the ttl of the ZadigEnvironment is over; make it longer there, or delete this object"
+                .to_owned(),
+        )
+    })
 }
 
 /// Looks for an environment in the list of its project, as of `since` or later.

@@ -28,6 +28,11 @@ impl Requeue {
         Self(Some(after.min(Duration::from_hours(24 * 30))))
     }
 
+    /// The same, but not later than this.
+    pub(super) fn at_most(self, latest: Duration) -> Self {
+        Self::after(self.0.map_or(latest, |after| after.min(latest)))
+    }
+
     /// Only when somebody asks.
     pub(super) fn when_asked() -> Self {
         Self(None)

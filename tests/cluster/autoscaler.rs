@@ -138,7 +138,7 @@ async fn follows_the_metric(world: &World, metrics: &Metrics) {
 fn an_autoscaler_starts_from_a_manifest_without_replicas_and_owns_their_number() {
     scenario(async |world| {
         let metrics = Metrics::start(world).await;
-        let outcome = AssertUnwindSafe(follows_the_metric(world, &metrics))
+        let outcome = AssertUnwindSafe(Box::pin(follows_the_metric(world, &metrics)))
             .catch_unwind()
             .await;
         metrics.remove().await;

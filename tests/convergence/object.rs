@@ -105,6 +105,7 @@ impl Object {
             policy,
             declared,
             protected: false,
+            expired: false,
         };
     }
 

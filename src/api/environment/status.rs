@@ -54,6 +54,12 @@ pub struct ZadigEnvironmentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = schema::LABEL_MAX))]
     pub services_ready: Option<String>,
+    /// When its `ttl` ends, or ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// Its `ttl` is over. It stays so until the `ttl` is made longer or removed, whatever the clock says.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expired: bool,
     /// What this object owns in Zadig, hence may prune or delete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Inventory>,

@@ -159,6 +159,9 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
             .await;
         return release(object, ctx, "suspended: nothing was called").await;
     }
+    if let (false, Some(over)) = (deleting, home::over(&environment)) {
+        return Ok(told(over));
+    }
     let content = if deleting {
         None
     } else {

@@ -53,6 +53,8 @@ pub(in crate::controller) struct Local {
     pub(in crate::controller) wrote_at: Option<Timestamp>,
     /// Since when a service is unhealthy without a write of ours.
     pub(in crate::controller) unhealthy_since: Option<Timestamp>,
+    /// The end of its `ttl` that was warned of.
+    pub(in crate::controller) warned: Option<Timestamp>,
     /// Zadig's word, and since when.
     word: Option<(String, Timestamp)>,
     repaired: Option<Instant>,
@@ -76,6 +78,7 @@ impl Local {
             wrote: None,
             wrote_at: None,
             unhealthy_since: None,
+            warned: None,
             word: None,
             repaired: None,
         }

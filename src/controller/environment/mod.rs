@@ -3,6 +3,7 @@
 mod act;
 mod diagnose;
 mod helm;
+mod lifetime;
 mod local;
 mod observe;
 mod status;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 
 pub(super) use self::act::masked;
 pub(super) use self::diagnose::Case;
+pub(super) use self::lifetime::time_is_over;
 pub(super) use self::local::{Diagnosis, Local};
 pub(super) use self::observe::{Looker, View};
 use self::status::Facts;
@@ -92,9 +94,10 @@ pub(super) async fn reconcile(
     let local = &mut *local.lock().await;
     let started = Instant::now();
     let step = attempt(&object, &ctx, local).await;
+    let due = lifetime::watch(&object, &ctx, local).await;
     let (record, memory) = (local.record.as_ref(), &local.memory);
     let judged = (&mut local.failures, &mut local.rest);
-    driver::conclude(
+    let again = driver::conclude(
         &*object,
         &ctx,
         judged,
@@ -118,6 +121,7 @@ pub(super) async fn reconcile(
                 url: told.url,
                 services: told.services,
                 change: told.change.map(|change| (now, change)),
+                lifetime: lifetime::of(&object, record),
                 handled: object
                     .annotations()
                     .get(RECONCILE_ANNOTATION)
@@ -126,7 +130,11 @@ pub(super) async fn reconcile(
             status::status(old, outcome, facts)
         },
     )
-    .await
+    .await?;
+    Ok(match due {
+        Some(due) => again.at_most(due),
+        None => again,
+    })
 }
 
 /// One attempt: it never loops back, the next one observes afresh.
@@ -158,6 +166,11 @@ async fn attempt(
         }
         return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
     }
+    let over = lifetime::over(object, local, Timestamp::now());
+    if let (Some(over), None) = (&over, &local.record) {
+        return Ok(lifetime::expired(object, over));
+    }
+    let leaving = deleting || over.is_some();
     let zadig = match link(object, ctx, deleting).await? {
         Ok(zadig) => zadig,
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
@@ -169,9 +182,9 @@ async fn attempt(
         project: object.spec.project_key.clone(),
         env: object.spec.env_key.clone(),
     };
-    let desired = if deleting {
+    let desired = if leaving {
         Desired::Absent {
-            policy,
+            policy: over.map_or(policy, |_| Some(Deletion::Delete)),
             declared: object
                 .spec
                 .services
@@ -179,6 +192,7 @@ async fn attempt(
                 .map(|service| service.name.clone())
                 .collect(),
             protected: is_protected(&object.spec),
+            expired: over.is_some(),
         }
     } else {
         let wanted = desired::sources(&object.spec);
@@ -207,7 +221,7 @@ async fn attempt(
     let list = zadig
         .list(
             &key.project,
-            local.list_since(zadig.intervals.list, deleting),
+            local.list_since(zadig.intervals.list, leaving),
         )
         .await?;
     let entry = list.environments.get(&key.env);
@@ -269,7 +283,7 @@ async fn attempt(
         told.zadig_status = Some((present.status.as_str().to_owned(), present.since));
         told.url = Some(observe::page(&zadig, &key));
     }
-    if let (false, Existence::Present(present)) = (deleting, &observed.existence)
+    if let (false, Existence::Present(present)) = (leaving, &observed.existence)
         && owned(local, present)
         && observed.rival.is_none()
     {
@@ -284,6 +298,9 @@ async fn attempt(
         Desired::Absent { .. } => None,
     };
     let detail = observed.detail();
+    if let (Plan::InSync, Some(over)) = (&planned, &over) {
+        return lifetime::give_up(object, ctx, local, over).await;
+    }
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::Act(act) => {
@@ -388,6 +405,7 @@ fn load(object: &ZadigEnvironment, local: &mut Local) {
             .flatten()
             .filter_map(|it| Some((it.name.clone(), it.diagnosis.clone()?)))
             .collect(),
+        expired: lifetime::told(object),
         ..Memory::default()
     };
     local.wrote_at = status
@@ -457,7 +475,8 @@ fn declared(
             policy,
             declared: _,
             protected,
-        } => format!("{policy:?} {protected}"),
+            expired,
+        } => format!("{policy:?} {protected} {expired}"),
         Desired::Present(environment) => {
             let globals = environment
                 .global_variables
@@ -628,6 +647,7 @@ async fn carry_out(
     let mut refused = None;
     let mut after = Duration::from_millis(50);
     let claimed_before = local.record.is_some();
+    let deleting = writer.object.metadata.deletion_timestamp.is_some();
     for action in actions {
         if let Action::RecordOwnership(ownership) = &action {
             if !writer.claim(ownership).await? {
@@ -644,10 +664,11 @@ async fn carry_out(
             continue;
         }
         let counted = match environment {
-            Some(_) => Counted::Services,
-            None => Counted::Environment,
+            Some(_) => Some(Counted::Services),
+            None if deleting => Some(Counted::Environment),
+            None => None,
         };
-        let subjects = counted.subjects(&action);
+        let subjects = counted.map_or_else(Vec::new, |counted| counted.subjects(&action));
         if !deletions::count(writer, &mut local.memory, subjects).await? {
             break;
         }
@@ -696,7 +717,11 @@ async fn carry_out(
         change: Some(summary.clone()),
         ..Told::default()
     };
-    Ok(Step::Tell(writer.sent(&summary), told, after))
+    let outcome = match environment {
+        None if !deleting => lifetime::ending(&summary),
+        _ => writer.sent(&summary),
+    };
+    Ok(Step::Tell(outcome, told, after))
 }
 
 /// The action's word in events and metrics; a closed set.

@@ -7,6 +7,7 @@ use crate::api::environment::{
 };
 use crate::controller::outcome::{Outcome, conditions, time};
 use crate::error::bounded;
+use crate::plan::environment::lifetime::Lifetime;
 use crate::plan::environment::memory::Memory;
 
 /// What else the status tells.
@@ -19,6 +20,7 @@ pub(super) struct Facts<'a> {
     pub(super) url: Option<String>,
     pub(super) services: Option<(Vec<ServiceStatus>, usize, usize)>,
     pub(super) change: Option<(Timestamp, String)>,
+    pub(super) lifetime: Option<Lifetime>,
     pub(super) handled: Option<&'a str>,
 }
 
@@ -37,6 +39,8 @@ pub(super) fn status(
         url: facts.url.or(old.url),
         services: old.services,
         services_ready: old.services_ready,
+        expires_at: facts.lifetime.map(|lifetime| time(lifetime.ends)),
+        expired: facts.memory.expired.is_some(),
         inventory: facts
             .record
             .and_then(|record| inventory(record, facts.memory)),
@@ -47,6 +51,14 @@ pub(super) fn status(
             .map(str::to_owned)
             .or(old.last_handled_reconcile_at),
     };
+    if status.expired && facts.record.is_none() {
+        // Nothing of it is left to be told of.
+        status.zadig_status = None;
+        status.zadig_status_since = None;
+        status.url = None;
+        status.services.clear();
+        status.services_ready = None;
+    }
     if let Some((services, ready, declared)) = facts.services {
         status.services = services;
         status.services_ready = Some(format!("{ready}/{declared}"));

@@ -155,6 +155,9 @@ async fn attempt(
             .await;
         return release(object, ctx, "suspended: nothing was called").await;
     }
+    if let (false, Some(over)) = (deleting, home::over(&environment)) {
+        return Ok(told(over));
+    }
     let desired = if deleting {
         Desired::Absent {
             policy,

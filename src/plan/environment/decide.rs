@@ -28,7 +28,14 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
             policy,
             declared,
             protected,
-        } => return delete::plan(*policy, declared, *protected, observed),
+            expired,
+        } => {
+            let held = delete::Held {
+                protected: *protected,
+                counted: !*expired,
+            };
+            return delete::plan(*policy, declared, held, observed);
+        }
         Desired::Present(environment) => environment,
     };
     if let Some(rival) = &observed.rival {

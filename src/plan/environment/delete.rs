@@ -12,11 +12,20 @@ use crate::plan::{Plan, budget};
 /// How long an answered delete call is waited for before it is sent again: the record goes within 30 ms (Z§19).
 const DELETE_TAKES: Duration = Duration::from_secs(30);
 
-/// What is to be done about the environment of an object that is being deleted; in sync: release it.
+/// What may hold a deletion up.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    /// The environment is protected.
+    pub(super) protected: bool,
+    /// The deletion counts towards the connection's budget.
+    pub(super) counted: bool,
+}
+
+/// What is to be done about an environment that is to go; in sync: nothing is left to do, release its object.
 pub(super) fn plan(
     policy: Option<Deletion>,
     declared: &BTreeSet<String>,
-    protected: bool,
+    held: Held,
     observed: &Observed,
 ) -> Plan<Action> {
     let Some(record) = &observed.record else {
@@ -46,7 +55,7 @@ pub(super) fn plan(
     if record.cluster_id != present.cluster_id || record.namespace != present.namespace {
         return Plan::InSync;
     }
-    if protected {
+    if held.protected {
         return lifetime::protected(&observed.key);
     }
     if observed.connection_suspended {
@@ -74,7 +83,7 @@ pub(super) fn plan(
         return busy(Reason::Deleting, observed, present);
     }
     let counted = observed.memory.counted.contains(budget::ENVIRONMENT);
-    if observed.deletions.left == 0 && !counted {
+    if held.counted && observed.deletions.left == 0 && !counted {
         return Plan::Wait(observed.deletions.wait());
     }
     match policy {

@@ -579,7 +579,19 @@ pub(in crate::plan) fn leaving(policy: Option<Deletion>, protected: bool) -> Des
         policy,
         declared: BTreeSet::from(["api".to_owned()]),
         protected,
+        expired: false,
     }
+}
+
+/// The plan for an object that declared `api` and whose time is over, as text.
+pub(in crate::plan) fn planned_expiry(observed: &Observed) -> String {
+    let expired = Desired::Absent {
+        policy: Some(Deletion::Delete),
+        declared: BTreeSet::from(["api".to_owned()]),
+        protected: false,
+        expired: true,
+    };
+    show(&plan(&expired, observed))
 }
 
 /// A plan as text: every value in it, secrets included, so that an expected text is the whole value.

@@ -36,6 +36,8 @@ pub struct Memory {
     pub services: BTreeSet<String>,
     /// When the environment was created anew after something else had deleted it.
     pub recreated_at: Option<Timestamp>,
+    /// The end of its `ttl` that was told to be over.
+    pub expired: Option<Timestamp>,
     /// By service: what was last sent. While `known`, a service without an entry is one that was not declared so far; while
     /// not, these are what a create call of unknown fate carried.
     pub applied: BTreeMap<String, AppliedService>,

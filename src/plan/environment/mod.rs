@@ -2,7 +2,7 @@
 //!
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
 //! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`helm`] the releases of a Helm environment,
-//! [`delete`] the way out, [`lifetime`] what holds it up, [`memory`] what has to be remembered because Zadig never shows it again,
+//! [`delete`] the way out, [`lifetime`] when it is taken, [`memory`] what has to be remembered because Zadig never shows it again,
 //! [`rollout`] the proof that a change reached the pods, [`health`] what users see of the services, [`diagnosis`] why one
 //! of them is not healthy.
 
@@ -46,7 +46,7 @@ use crate::api::environment::{
 pub enum Desired {
     /// An environment like this.
     Present(Environment),
-    /// No environment: the object is being deleted.
+    /// No environment: the object is being deleted, or its time is over.
     Absent {
         /// `spec.deletion`, or what the annotation says instead.
         policy: Option<Deletion>,
@@ -54,6 +54,8 @@ pub enum Desired {
         declared: BTreeSet<String>,
         /// Nothing may be deleted in Zadig ([`lifetime::is_protected`]).
         protected: bool,
+        /// Its time is over, while the object itself stays.
+        expired: bool,
     },
 }
 

@@ -7,6 +7,7 @@ mod diagnosis;
 mod differences;
 mod existence;
 mod helm;
+mod lifetime;
 mod memory;
 mod rollout;
 mod secrets;

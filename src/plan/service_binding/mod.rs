@@ -50,6 +50,7 @@ impl Desired {
                 policy: None,
                 declared: BTreeSet::new(),
                 protected: false,
+                expired: false,
             },
         }
     }

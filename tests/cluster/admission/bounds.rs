@@ -89,8 +89,12 @@ fn valid(kind: &str) -> Vec<Value> {
                     "services": [{"name": "web", "helm": helm}],
                 })
             });
+            let mut preview = plain.clone();
+            preview["deletionProtection"] = false.into();
+            preview["ttl"] = "72h".into();
             let yaml = [
                 plain,
+                preview,
                 environment(id.clone(), id.clone(), json!({"secretKeyRef": key})),
                 environment(id.clone(), id, json!({"configMapKeyRef": key})),
             ];

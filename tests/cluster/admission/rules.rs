@@ -463,6 +463,7 @@ fn environment_cases() -> Vec<Case> {
         "image",
         "scale",
     ];
+    let ttl = with(&valid("ZadigEnvironment"), "ttl", json!("72h"));
     let long = json!({
         "connectionRef": {"name": "default"}, "projectKey": "p".repeat(29), "envKey": "e".repeat(30),
     });
@@ -527,6 +528,32 @@ fn environment_cases() -> Vec<Case> {
             "spec.globalVariables[].valueFrom",
             SOURCE,
             sources("globalVariables.0"),
+        ),
+        case(
+            "spec.ttl",
+            &format!("ttl {DURATION}"),
+            vec![new("ttl", json!("3d")), new("ttl", json!("72"))],
+        ),
+        case(
+            "spec.ttl",
+            "ttl must be between 1s and 8760h: leave it out for an environment that is to stay",
+            vec![new("ttl", json!("0s")), new("ttl", json!("8761h"))],
+        ),
+        case(
+            "spec.ttl",
+            "ttl ends in the deletion of the environment, so it does not go with deletionProtection: true; remove one of the two",
+            vec![
+                new("", with(&ttl, "deletionProtection", json!(true))),
+                Try::Change(json!({"ttl": "72h", "deletionProtection": true})),
+            ],
+        ),
+        case(
+            "spec.ttl",
+            "ttl ends in the deletion of the environment, so it does not go with deletion: Detach or Orphan; remove one of the two",
+            vec![
+                new("", with(&ttl, "deletion", json!("Detach"))),
+                new("", with(&ttl, "deletion", json!("Orphan"))),
+            ],
         ),
         case(
             "spec.bindings.selector",
