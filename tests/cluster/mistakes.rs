@@ -195,7 +195,8 @@ fn a_project_that_deploys_in_another_way_is_told() {
     // A real Zadig need not have a second project.
     simulated(async |world, _| {
         let object = world.environment("helm").field("projectKey", "golden-helm");
-        let says = "spec.deployType: project golden-helm deploys by helm, not by Kubernetes YAML";
+        let says =
+            "spec.deployType: KubernetesYAML, but project golden-helm is of Zadig's type helm";
         let mistake = mistake(object, "helm", Reason::InvalidSpec, says);
         told_and_nothing_begun(world, &mistake).await;
     });
