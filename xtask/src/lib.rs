@@ -5,5 +5,7 @@
 pub mod console;
 pub mod controlplane;
 pub mod coverage;
+mod go;
 pub mod paths;
 pub mod supervise;
+pub mod tools;

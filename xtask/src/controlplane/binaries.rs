@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::build;
+use super::build::MODULE;
 
 /// The programs of a control plane.
 pub(super) const PROGRAMS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
@@ -54,7 +54,7 @@ pub fn find() -> Result<Binaries> {
             Err(error) => eprintln!("kube-apiserver on PATH is not used: {error:#}"),
         }
     }
-    let dir = build::cached_or_built()?;
+    let dir = MODULE.cached_or_built()?;
     Binaries::locate([&dir]).with_context(|| format!("{} is incomplete; delete it", dir.display()))
 }
 

@@ -13,6 +13,8 @@ mod run;
 
 pub use audit::Write;
 pub use binaries::{Binaries, find};
+#[cfg(test)]
+pub(crate) use build::MODULE;
 pub use run::{
     Access, Exclusive, Private, Started, User, demo_dir, down, exclusive, private, shared, status,
     up,
