@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunConfig),
     /// Print the definitions of the custom resources.
     Crds(CrdsConfig),
+    /// Ask a running operator whether it is ready; the image has no other program that could.
+    Probe(ProbeConfig),
 }
 
 /// Settings of `run`.
@@ -65,6 +67,18 @@ pub struct RunConfig {
         value_name = "NAMESPACE"
     )]
     pub watch_namespaces: Vec<String>,
+
+    /// Whether Secrets are watched, so that a rotated one is noticed at once. Watching takes the right to list the Secrets of every
+    /// namespace that is looked after. Without it a Secret is read by name alone, and a new value is noticed at the next thorough
+    /// look (spec.intervals.deep of the connection) or when the object is asked to reconcile now.
+    #[arg(
+        long,
+        env = "ZADIG_OPERATOR_WATCH_SECRETS",
+        action = ArgAction::Set,
+        default_value_t = true,
+        value_name = "BOOL"
+    )]
+    pub watch_secrets: bool,
 
     /// Namespace of the operator's own objects: its Lease and its digest key. Absent: the Pod's namespace, or outside a cluster the
     /// current namespace of the kubeconfig.
@@ -134,6 +148,18 @@ pub struct CrdsConfig {
     pub output_dir: Option<PathBuf>,
 }
 
+/// Settings of `probe`.
+#[derive(Args, Clone, Debug)]
+pub struct ProbeConfig {
+    /// What to ask.
+    #[arg(default_value = "http://127.0.0.1:8080/readyz", value_name = "URL")]
+    pub url: http::Uri,
+
+    /// How long to ask again before giving up.
+    #[arg(long, default_value = "0s", value_name = "DURATION", value_parser = duration)]
+    pub wait: Duration,
+}
+
 /// Form of the log lines.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum LogFormat {
@@ -173,7 +199,7 @@ mod tests {
         let all = ["zadig-operator", "run"].iter().chain(arguments);
         Cli::try_parse_from(all).map(|cli| match cli.command {
             Command::Run(config) => config,
-            Command::Crds(_) => panic!("`run` was asked for"),
+            Command::Crds(_) | Command::Probe(_) => panic!("`run` was asked for"),
         })
     }
 

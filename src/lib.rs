@@ -10,6 +10,7 @@ pub mod crds;
 pub mod error;
 pub mod leader;
 pub mod plan;
+pub mod probe;
 pub mod process;
 pub mod server;
 pub mod telemetry;

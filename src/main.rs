@@ -6,13 +6,14 @@ use anyhow::Context;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use zadig_operator::config::{Cli, Command, CrdsConfig, RunConfig};
-use zadig_operator::{crds, process, telemetry};
+use zadig_operator::config::{Cli, Command, CrdsConfig, ProbeConfig, RunConfig};
+use zadig_operator::{crds, probe, process, telemetry};
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(config) => run(config),
         Command::Crds(config) => print_crds(&config),
+        Command::Probe(config) => ask(&config),
     }
 }
 
@@ -51,6 +52,16 @@ fn stop_on_signals(shutdown: CancellationToken) -> anyhow::Result<()> {
             shutdown.cancel();
         }
     });
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn ask(config: &ProbeConfig) -> anyhow::Result<()> {
+    let answer = probe::ask(&config.url, config.wait).await;
+    println!(
+        "{}",
+        answer.context(format!("{} is not ready", config.url))?
+    );
     Ok(())
 }
 

@@ -118,6 +118,7 @@ async fn work(
             .filter(|name| !name.is_empty())
             .cloned()
             .collect(),
+        watch_secrets: config.watch_secrets,
         concurrency: config.concurrency,
     };
     if !config.leader_election {

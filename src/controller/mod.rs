@@ -62,6 +62,8 @@ pub struct Settings {
     pub namespace: String,
     /// Namespaces to watch; empty: all.
     pub watch_namespaces: Vec<String>,
+    /// Whether Secrets are watched; otherwise a changed one is noticed at the next thorough look.
+    pub watch_secrets: bool,
     /// Reconciles of one kind at the same time.
     pub concurrency: u16,
 }
@@ -219,7 +221,11 @@ pub async fn run(
             () = shutdown.cancelled() => {}
             () = async {
                 tokio::join!(
-                    source_changes::<Secret>(&client, &settings, &ctx, SourceKind::Secret),
+                    async {
+                        if settings.watch_secrets {
+                            source_changes::<Secret>(&client, &settings, &ctx, SourceKind::Secret).await;
+                        }
+                    },
                     source_changes::<ConfigMap>(&client, &settings, &ctx, SourceKind::ConfigMap),
                     watch_lists(&ctx),
                     tell_connections(&ctx),

@@ -25,7 +25,7 @@ fn stderr(output: &Output) -> &str {
 fn help_names_every_command_and_each_flag_with_its_variable() {
     let help = run(&["--help"]);
     assert!(help.status.success());
-    for command in ["run", "crds"] {
+    for command in ["run", "crds", "probe"] {
         assert!(stdout(&help).contains(command), "{}", stdout(&help));
     }
     let help = run(&["run", "--help"]);
