@@ -1,4 +1,5 @@
-//! What is generated equals what the code says: `crds/`, and `docs/coverage.md` with what it is made from.
+//! What is generated equals what the code says: `crds/` and its copies in the chart and in `deploy/`, and `docs/coverage.md` with what it
+//! is made from.
 //!
 //! `cargo xtask generate` writes the files; here a stale one fails with what is different.
 
@@ -12,30 +13,36 @@ use zadig_client::ROUTES;
 use zadig_operator::crds;
 
 #[test]
-fn the_definitions_in_crds_are_those_of_the_types() {
+fn the_definitions_are_those_of_the_types_wherever_they_are() {
     let wanted: BTreeMap<String, String> = crds::files()
         .unwrap()
         .into_iter()
         .map(|file| (file.name, file.text))
         .collect();
-    let found: BTreeMap<String, String> = fs::read_dir(Path::new("crds"))
-        .unwrap()
-        .map(|entry| {
-            let entry = entry.unwrap();
-            let name = entry.file_name().into_string().unwrap();
-            (name, fs::read_to_string(entry.path()).unwrap())
-        })
-        .filter(|(name, _)| {
-            Path::new(name)
-                .extension()
-                .is_some_and(|kind| kind == "yaml")
-        })
-        .collect();
-    assert!(
-        wanted == found,
-        "crds/ is stale; run `cargo xtask generate`\n{}",
-        difference(&found, &wanted)
-    );
+    for dir in [
+        "crds",
+        "charts/zadig-operator/files/crds",
+        "deploy/base/crds",
+    ] {
+        let found: BTreeMap<String, String> = fs::read_dir(Path::new(dir))
+            .unwrap()
+            .map(|entry| {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                (name, fs::read_to_string(entry.path()).unwrap())
+            })
+            .filter(|(name, _)| {
+                Path::new(name)
+                    .extension()
+                    .is_some_and(|kind| kind == "yaml")
+            })
+            .collect();
+        assert!(
+            wanted == found,
+            "{dir}/ is stale; run `cargo xtask generate`\n{}",
+            difference(&found, &wanted)
+        );
+    }
 }
 
 fn difference(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String>) -> String {

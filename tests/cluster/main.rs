@@ -11,6 +11,7 @@
 mod admission;
 mod answers;
 mod autoscaler;
+mod chart;
 mod credentials;
 mod day;
 mod declared;

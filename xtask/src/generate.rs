@@ -1,8 +1,9 @@
 //! `cargo xtask generate`: the files that follow from code, and whether they still do.
 //!
-//! The source of `crds/` is `zadig-operator crds --output-dir`, that of `docs/coverage.md` is `tests/coverage.yaml`.
+//! The source of `crds/` is `zadig-operator crds --output-dir`, that of `docs/coverage.md` is `tests/coverage.yaml`. The chart and `deploy/` carry
+//! copies of `crds/`; what Helm makes of the chart is kept as well, which shows in a review what a change of a template comes to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,15 +13,26 @@ use xtask::coverage::{self, Coverage};
 use xtask::paths;
 
 use crate::cargo::{Profile, build_programs, run};
+use crate::chart;
 
 /// Writes every generated file; says what changed.
 pub(crate) fn write() -> Result<()> {
-    let wanted = wanted()?;
+    write_all(&definitions()?)?;
+    // Helm reads what was just written.
+    write_all(&chart::rendered()?)
+}
+
+fn write_all(wanted: &BTreeMap<PathBuf, String>) -> Result<()> {
     let mut changed = 0;
-    for difference in differences(&wanted)? {
+    for difference in differences(wanted)? {
         let path = difference.path();
         match &difference {
-            Difference::Stale(path) | Difference::Missing(path) => fs::write(path, &wanted[path])?,
+            Difference::Stale(path) | Difference::Missing(path) => {
+                if let Some(dir) = path.parent() {
+                    fs::create_dir_all(dir)?;
+                }
+                fs::write(path, &wanted[path])?;
+            }
             Difference::Surplus(path) => fs::remove_file(path)?,
         }
         println!(
@@ -35,9 +47,18 @@ pub(crate) fn write() -> Result<()> {
     Ok(())
 }
 
-/// Fails when a generated file is not what the code says.
+/// Fails when a file that needs no other tool is not what the code says.
 pub(crate) fn check() -> Result<()> {
-    let differences = differences(&wanted()?)?;
+    check_all(&definitions()?)
+}
+
+/// Fails when a file that Helm renders is not what the chart comes to.
+pub(crate) fn check_rendered() -> Result<()> {
+    check_all(&chart::rendered()?)
+}
+
+fn check_all(wanted: &BTreeMap<PathBuf, String>) -> Result<()> {
+    let differences = differences(wanted)?;
     if differences.is_empty() {
         return Ok(());
     }
@@ -74,28 +95,37 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// Path and content of every generated file.
-fn wanted() -> Result<BTreeMap<PathBuf, String>> {
+/// The definitions and what is copied from them.
+fn definitions() -> Result<BTreeMap<PathBuf, String>> {
     let programs = build_programs(Profile::Dev)?;
     let fresh = tempfile::tempdir()?;
     let mut command = Command::new(&programs.operator);
     command.args(["crds", "--output-dir"]).arg(fresh.path());
     run(command)?;
     let dir = paths::workspace().join("crds");
-    let mut files = BTreeMap::new();
+    let mut crds = BTreeMap::new();
     for entry in fs::read_dir(fresh.path())? {
         let entry = entry?;
-        files.insert(
-            dir.join(entry.file_name()),
-            fs::read_to_string(entry.path())?,
-        );
+        let name = entry.file_name().to_string_lossy().into_owned();
+        crds.insert(name, fs::read_to_string(entry.path())?);
     }
+    let mut files = chart::copied(&crds)?;
+    files.extend(crds.into_iter().map(|(name, text)| (dir.join(name), text)));
     let coverage = Coverage::load()?;
     files.insert(
         paths::workspace().join(coverage::DOCUMENT),
         coverage.document(),
     );
     Ok(files)
+}
+
+/// Whether a directory holds nothing but generated files.
+fn is_ours(dir: &Path) -> bool {
+    let root = paths::workspace();
+    let ours = [root.join("crds"), root.join("tests/chart")];
+    ours.iter()
+        .chain(&chart::crd_dirs())
+        .any(|path| path == dir)
 }
 
 fn differences(wanted: &BTreeMap<PathBuf, String>) -> Result<Vec<Difference>> {
@@ -107,13 +137,14 @@ fn differences(wanted: &BTreeMap<PathBuf, String>) -> Result<Vec<Difference>> {
             Err(_) => differences.push(Difference::Missing(path.clone())),
         }
     }
-    for entry in fs::read_dir(paths::workspace().join("crds"))? {
-        let path = entry?.path();
-        let generated = path
-            .extension()
-            .is_some_and(|extension| extension == "yaml");
-        if generated && !wanted.contains_key(&path) {
-            differences.push(Difference::Surplus(path));
+    // A file beside those of ours belongs to something that is no more.
+    let dirs: BTreeSet<&Path> = wanted.keys().filter_map(|path| path.parent()).collect();
+    for dir in dirs.into_iter().filter(|dir| is_ours(dir) && dir.exists()) {
+        for entry in fs::read_dir(dir)? {
+            let path = entry?.path();
+            if path.is_file() && !wanted.contains_key(&path) {
+                differences.push(Difference::Surplus(path));
+            }
         }
     }
     Ok(differences)

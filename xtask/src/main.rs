@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod cargo;
+mod chart;
 mod cluster;
 mod demo;
 mod generate;
@@ -37,7 +38,7 @@ enum Command {
     Test(test::Options),
     /// Measure memory, latency and calls with many environments in a simulated Zadig; prints tables for the README
     Bench(bench::Options),
-    /// Write the files that are made from code (crds/)
+    /// Write the files that are made from others: definitions, what the chart renders, plain manifests
     Generate,
 }
 

@@ -13,7 +13,7 @@ use xtask::console::took;
 use xtask::{controlplane, paths};
 
 use crate::cargo::{cargo, run};
-use crate::generate;
+use crate::{chart, generate};
 
 /// The targets whose tests need a control plane.
 const CLUSTER_TARGETS: [&str; 2] = ["cluster", "process"];
@@ -21,7 +21,7 @@ const CLUSTER_TARGETS: [&str; 2] = ["cluster", "process"];
 /// Which of the checks to run.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Leave out what needs a control plane or another tool: cluster, deny
+    /// Leave out what needs a control plane or another tool: cluster, chart, deny
     #[arg(long)]
     fast: bool,
     /// Run this step alone (may be given more than once)
@@ -47,6 +47,8 @@ enum Step {
     Generated,
     /// licences, sources and duplicates of dependencies; advisories where their database can be reached
     Deny,
+    /// the Helm chart and the plain manifests: rendered as kept, refusing what they should, equal to each other
+    Chart,
     /// the control plane's programs are there, built if need be
     Controlplane,
     /// tests against a real API server and the simulator (or ZADIG_URL)
@@ -54,7 +56,7 @@ enum Step {
 }
 
 impl Step {
-    const NEEDS_MORE: [Self; 3] = [Self::Deny, Self::Controlplane, Self::Cluster];
+    const NEEDS_MORE: [Self; 4] = [Self::Deny, Self::Chart, Self::Controlplane, Self::Cluster];
 
     fn name(self) -> String {
         self.to_possible_value()
@@ -92,6 +94,14 @@ impl Step {
             Self::Generated if options.fix => generate::write()?,
             Self::Generated => generate::check()?,
             Self::Deny => return deny(),
+            Self::Chart if options.fix => {
+                generate::write()?;
+                chart::check()?;
+            }
+            Self::Chart => {
+                generate::check_rendered()?;
+                chart::check()?;
+            }
             Self::Controlplane => {
                 let found = controlplane::find()?;
                 println!("{}", found.apiserver.display());
