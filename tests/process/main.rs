@@ -4,4 +4,5 @@
 
 mod command;
 mod election;
+mod rights;
 mod support;

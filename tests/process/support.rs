@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
-use xtask::controlplane::{Private, User, private};
+use xtask::controlplane::{Private, Request, User, grant, private};
 use zadig_operator::api::condition::{ConditionStatus, ConditionType};
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::environment::ZadigEnvironment;
@@ -111,6 +111,8 @@ impl Place {
             .patch(name, &params, &Patch::Apply(namespace))
             .await;
         made.expect("a namespace can be made");
+        let granted = grant(&place.client, name).await;
+        granted.expect("the operator gets the rights of the chart");
         place
     }
 
@@ -217,6 +219,12 @@ impl Place {
             .collect()
     }
 
+    /// What operators asked the API server for, in every place.
+    pub(super) fn requests(&self) -> Vec<Request> {
+        let requests = self.control_plane.access.operator_requests();
+        requests.expect("the audit log is readable")
+    }
+
     /// Who holds the Lease, without the random part, and how often it changed hands.
     pub(super) async fn lease(&self) -> (String, i32) {
         let lease = self.api::<Lease>().get("zadig-operator").await;
@@ -234,7 +242,8 @@ impl Place {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    async fn apply<K>(&self, manifest: Value)
+    /// Applies a manifest.
+    pub(super) async fn apply<K>(&self, manifest: Value)
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
             + Clone

@@ -135,6 +135,9 @@ impl Stage {
     /// Starts the operator and waits until it is ready. Its own objects are in `namespace`.
     pub(crate) async fn start_operator(&mut self, namespace: &str) -> Result<()> {
         let name = "zadig-operator";
+        if self.operator_kubeconfig != self.kubeconfig {
+            controlplane::grant(&self.client, namespace).await?;
+        }
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let mut kubeconfig = OsString::from("KUBECONFIG=");
         kubeconfig.push(&self.operator_kubeconfig);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use xtask::controlplane::{Access, Exclusive, User, exclusive};
+use xtask::controlplane::{Access, Exclusive, User, exclusive, grant};
 use xtask::paths;
 use zadig_operator::api;
 use zadig_operator::api::connection::ZadigConnection;
@@ -68,6 +68,7 @@ impl Lab {
             remove_leftovers(&client).await?;
         }
         apply_namespace(&client, OPERATOR_NAMESPACE, &json!({})).await?;
+        grant(&client, OPERATOR_NAMESPACE).await?;
         start_log()?;
         tokio::spawn(run_operator(access.client(User::Operator).await?));
         Ok(Self {

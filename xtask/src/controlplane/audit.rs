@@ -1,4 +1,4 @@
-//! The API server's audit log: who wrote what. Reads are not recorded.
+//! The API server's audit log: who wrote what, and what the operator read.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -7,11 +7,13 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
+use super::run::User;
+
 /// Group of the users whose writes are not recorded.
 pub(super) const CONTROL_PLANE: &str = "zadig-operator:control-plane";
 
-/// Records every write once, when it is complete. Kubernetes' own components are left out: their leases and status say
-/// nothing about the operator.
+/// Records every write once, when it is complete, and what the operator reads: a watch when it begins and when it ends. Kubernetes' own
+/// components are left out: their leases and status say nothing about the operator.
 pub(super) fn policy() -> String {
     format!(
         "apiVersion: audit.k8s.io/v1
@@ -24,9 +26,31 @@ rules:
   userGroups: ['{CONTROL_PLANE}']
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
+- level: Metadata
+  users: ['{}']
+  verbs: [get, list, watch]
 - level: None
-"
+",
+        User::Operator.name()
     )
+}
+
+/// The verbs of a [`Write`].
+const WRITES: [&str; 5] = ["create", "update", "patch", "delete", "deletecollection"];
+
+/// One request about objects, as a role would allow it.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Request {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete` or `deletecollection`.
+    pub verb: String,
+    /// API group, empty for the core group.
+    pub group: String,
+    /// Plural name of the resource, with the subresource.
+    pub resource: String,
+    /// Namespace, empty for all and for what is not in one.
+    pub namespace: String,
+    /// HTTP status of the answer.
+    pub code: u16,
 }
 
 /// One write that the API server was asked for, successful or not.
@@ -68,7 +92,9 @@ struct UserInfo {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+#[serde(rename_all = "camelCase")]
 struct ObjectRef {
+    api_group: String,
     resource: String,
     subresource: String,
     namespace: String,
@@ -83,34 +109,57 @@ struct ResponseStatus {
 
 /// Every complete write in the log, in order.
 pub(super) fn read(log: &Path) -> Result<Vec<Write>> {
+    let mut writes = lines(log)?;
+    writes.retain(|line| line.stage == "ResponseComplete" && WRITES.contains(&line.verb.as_str()));
+    Ok(writes.into_iter().map(Write::from).collect())
+}
+
+/// Every request of a user about objects that was answered, in order; a watch is answered when it begins, and again when it ends.
+pub(super) fn requests(log: &Path, user: &str) -> Result<Vec<Request>> {
+    let mut requests = lines(log)?;
+    requests.retain(|line| line.user.username == user && !line.object_ref.resource.is_empty());
+    Ok(requests.into_iter().map(Request::from).collect())
+}
+
+fn lines(log: &Path) -> Result<Vec<Line>> {
     let file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
-    let mut writes = Vec::new();
+    let mut lines = Vec::new();
     for line in BufReader::new(file).lines() {
-        let line = line?;
         // The last line may be in the middle of being written.
-        let Ok(line) = serde_json::from_str::<Line>(&line) else {
-            continue;
-        };
-        if line.stage == "ResponseComplete" {
-            writes.push(line.into());
+        lines.extend(serde_json::from_str::<Line>(&line?));
+    }
+    Ok(lines)
+}
+
+impl ObjectRef {
+    /// Plural name of the resource, with the subresource.
+    fn full_resource(&self) -> String {
+        if self.subresource.is_empty() {
+            self.resource.clone()
+        } else {
+            format!("{}/{}", self.resource, self.subresource)
         }
     }
-    Ok(writes)
+}
+
+impl From<Line> for Request {
+    fn from(line: Line) -> Self {
+        Self {
+            resource: line.object_ref.full_resource(),
+            verb: line.verb,
+            group: line.object_ref.api_group,
+            namespace: line.object_ref.namespace,
+            code: line.response_status.code,
+        }
+    }
 }
 
 impl From<Line> for Write {
     fn from(line: Line) -> Self {
+        let resource = line.object_ref.full_resource();
         let ObjectRef {
-            resource,
-            subresource,
-            namespace,
-            name,
+            namespace, name, ..
         } = line.object_ref;
-        let resource = if subresource.is_empty() {
-            resource
-        } else {
-            format!("{resource}/{subresource}")
-        };
         Self {
             time: line.request_received_timestamp,
             user: line.user.username,
@@ -147,5 +196,26 @@ mod tests {
             code: 200,
         };
         assert_eq!(read(file.path()).unwrap(), [expected]);
+    }
+
+    #[test]
+    fn requests_are_those_of_one_user_and_a_watch_counts_from_its_beginning() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let watch = r#"{"kind":"Event","stage":"ResponseStarted","verb":"watch","user":{"username":"zadig-operator"},"objectRef":{"resource":"leases","apiGroup":"coordination.k8s.io"},"responseStatus":{"code":200},"requestReceivedTimestamp":"2026-11-24T00:00:00.123456Z"}"#;
+        let other = watch.replace("zadig-operator", "admin");
+        let discovery = watch.replace(
+            r#""resource":"leases","apiGroup":"coordination.k8s.io""#,
+            "",
+        );
+        std::fs::write(file.path(), format!("{watch}\n{other}\n{discovery}\n")).unwrap();
+        let expected = Request {
+            verb: "watch".into(),
+            group: "coordination.k8s.io".into(),
+            resource: "leases".into(),
+            namespace: String::new(),
+            code: 200,
+        };
+        assert_eq!(requests(file.path(), "zadig-operator").unwrap(), [expected]);
+        assert_eq!(read(file.path()).unwrap(), []);
     }
 }

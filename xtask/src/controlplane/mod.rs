@@ -9,12 +9,14 @@ mod binaries;
 mod build;
 mod pki;
 mod programs;
+mod rights;
 mod run;
 
-pub use audit::Write;
+pub use audit::{Request, Write};
 pub use binaries::{Binaries, find};
 #[cfg(test)]
 pub(crate) use build::MODULE;
+pub use rights::grant;
 pub use run::{
     Access, Exclusive, Private, Started, User, demo_dir, down, exclusive, private, shared, status,
     up,

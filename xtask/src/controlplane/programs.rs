@@ -120,7 +120,7 @@ pub(super) fn write_config(dir: &Path, pki: &Pki, port: u16) -> Result<()> {
         (User::Operator.name(), &operator),
     ];
     let tokens = format!(
-        "{admin},{},1,system:masters\n{operator},{},2,system:masters\n{own},{CONTROLLER_MANAGER},3,\"system:masters,{}\"\n",
+        "{admin},{},1,system:masters\n{operator},{},2\n{own},{CONTROLLER_MANAGER},3,\"system:masters,{}\"\n",
         User::Admin.name(),
         User::Operator.name(),
         audit::CONTROL_PLANE,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::audit::{self, Write};
+use super::audit::{self, Request, Write};
 use super::binaries::{Binaries, find};
 use super::pki::{self, Pki};
 use super::programs::{apiserver, controller_manager, etcd, free_ports, write_config};
@@ -29,7 +29,7 @@ const PROBE: Duration = Duration::from_secs(5);
 pub enum User {
     /// The person at the keyboard: may do everything.
     Admin,
-    /// The operator: may do everything, under a name of its own.
+    /// The operator: may do nothing until it is granted the rights of the chart ([`super::grant`]).
     Operator,
 }
 
@@ -86,6 +86,14 @@ impl Access {
     /// When the audit log cannot be read.
     pub fn writes(&self) -> Result<Vec<Write>> {
         audit::read(&self.audit_log)
+    }
+
+    /// Every request of the operator so far, reads included.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn operator_requests(&self) -> Result<Vec<Request>> {
+        audit::requests(&self.audit_log, User::Operator.name())
     }
 
     /// Whether the API server is there and ready.
