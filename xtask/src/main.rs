@@ -10,6 +10,7 @@ mod chart;
 mod cluster;
 mod demo;
 mod generate;
+mod image;
 mod objects;
 mod stage;
 mod test;
@@ -38,6 +39,8 @@ enum Command {
     Test(test::Options),
     /// Measure memory, latency and calls with many environments in a simulated Zadig; prints tables for the README
     Bench(bench::Options),
+    /// Build the container image, without a container engine: OCI layout, archive for `docker load`, SBOM
+    Image(image::Options),
     /// Write the files that are made from others: definitions, what the chart renders, plain manifests
     Generate,
 }
@@ -51,6 +54,7 @@ async fn main() -> ExitCode {
         Command::Demo(options) => demo::run(options).await,
         Command::Test(options) => test::all(&options),
         Command::Bench(options) => bench::run(&options).await,
+        Command::Image(options) => image::build(&options),
         Command::Generate => generate::write(),
     };
     match outcome {
