@@ -33,6 +33,7 @@ mod outage;
 mod ownership;
 mod samples;
 mod service_binding;
+mod sharing;
 mod smoke;
 #[allow(
     dead_code,

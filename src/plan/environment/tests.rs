@@ -10,4 +10,5 @@ mod helm;
 mod memory;
 mod rollout;
 mod secrets;
+mod sharing;
 mod waiting;

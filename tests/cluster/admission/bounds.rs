@@ -78,6 +78,7 @@ fn valid(kind: &str) -> Vec<Value> {
                 json!({"address": "r/shop"}),
                 json!({}),
             );
+            plain["sharing"] = json!("Enabled");
             for list in ["/globalVariables", "/services/0/variables"] {
                 *plain.pointer_mut(list).expect("a list") = json!([{"key": "a", "value": "x"}]);
             }
@@ -88,9 +89,17 @@ fn valid(kind: &str) -> Vec<Value> {
                     "services": [{"name": "web", "helm": helm}],
                 })
             });
+            let mut sub = environment(id.clone(), id.clone(), json!({"secretKeyRef": key}));
+            sub["subEnvironmentOf"] = json!({
+                "name": "base",
+                "portals": [{
+                    "service": "api",
+                    "servers": [{"host": "a.example.com", "port": 80, "protocol": "HTTP"}],
+                }],
+            });
             let yaml = [
                 plain,
-                environment(id.clone(), id.clone(), json!({"secretKeyRef": key})),
+                sub,
                 environment(id.clone(), id, json!({"configMapKeyRef": key})),
             ];
             yaml.into_iter().chain(helm).collect()
