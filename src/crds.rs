@@ -235,9 +235,14 @@ mod tests {
                 "ZadigEnvironment.spec.services[].workloads",
                 vec!["kind", "name"],
             ),
+            (
+                "ZadigEnvironment.spec.subEnvironmentOf.portals",
+                vec!["service"],
+            ),
             ("ZadigEnvironment.status.applied", vec!["name"]),
             ("ZadigEnvironment.status.conditions", vec!["type"]),
             ("ZadigEnvironment.status.services", vec!["name"]),
+            ("ZadigEnvironment.status.sharing.portals", vec!["service"]),
             ("ZadigServiceBinding.spec.service.containers", vec!["name"]),
             (
                 "ZadigServiceBinding.spec.service.helm.overrides",

@@ -271,13 +271,20 @@ fn class_reason(class: ErrorClass) -> Reason {
     }
 }
 
+fn is_gated(operation: &str) -> bool {
+    matches!(
+        operation,
+        "put_global_variables" | "enable_sharing" | "disable_sharing" | "set_portal"
+    )
+}
+
 fn class_retry(error: &zadig_client::Error) -> Retry {
     match error.class() {
         ErrorClass::Unreachable | ErrorClass::TimedOut | ErrorClass::Throttled => {
             error.retry_after().map_or(Retry::Backoff, Retry::After)
         }
-        // Most likely the licence service, which is asked for this one call (Z§1.3), is down.
-        ErrorClass::Internal if error.operation() == "put_global_variables" => Retry::Slowly,
+        // Most likely the licence service, which is asked for these calls (Z§1.3), is down.
+        ErrorClass::Internal if is_gated(error.operation()) => Retry::Slowly,
         ErrorClass::Internal | ErrorClass::Rejected | ErrorClass::EnvironmentNotFound => {
             Retry::Backoff
         }

@@ -96,7 +96,7 @@ pub enum Reason {
     AccessDenied,
     /// The connection exists but cannot be used yet.
     ConnectionNotReady,
-    /// The object is being deleted, and its environment is protected against that.
+    /// The object is being deleted, or a base is to be none any more, and its environment is protected against that.
     DeletionProtected,
     /// The connection's deletions of this hour are used up.
     DeletionBudget,
@@ -148,6 +148,18 @@ pub enum Reason {
     EnvironmentExists,
     /// The environment that the object belongs to is not there yet.
     EnvironmentNotReady,
+    /// The base of a sub-environment is not there yet, or not shared.
+    BaseNotReady,
+    /// Sub-environments stand in the way.
+    HasSubEnvironments,
+    /// Sharing was enabled, and something of it is still missing.
+    SharingNotReady,
+    /// The cluster has no Istio.
+    IstioMissing,
+    /// A workload has no Kubernetes Service.
+    WorkloadWithoutService,
+    /// Two portals would take each other's ports.
+    PortalConflict,
     /// The environment in Zadig lives in another cluster or namespace than the one declared or recorded.
     IdentityMismatch,
     /// Objects that the creation of the environment carries are not there yet.
@@ -225,6 +237,12 @@ impl Reason {
             Self::EnvironmentNotFound => "EnvironmentNotFound",
             Self::EnvironmentExists => "EnvironmentExists",
             Self::EnvironmentNotReady => "EnvironmentNotReady",
+            Self::BaseNotReady => "BaseNotReady",
+            Self::HasSubEnvironments => "HasSubEnvironments",
+            Self::SharingNotReady => "SharingNotReady",
+            Self::IstioMissing => "IstioMissing",
+            Self::WorkloadWithoutService => "WorkloadWithoutService",
+            Self::PortalConflict => "PortalConflict",
             Self::IdentityMismatch => "IdentityMismatch",
             Self::ConfigNotReady => "ConfigNotReady",
             Self::ConfigExists => "ConfigExists",

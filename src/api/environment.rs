@@ -1,10 +1,11 @@
 //! ZadigEnvironment: one environment of one Zadig project, as it is declared.
 //!
-//! What runs inside it is in `service`, what is reported of it in `status`.
+//! What runs inside it is in `service`, its part in sharing in `sharing`, what is reported of it in `status`.
 
 mod diagnosis;
 mod helm;
 mod service;
+mod sharing;
 mod status;
 
 use kube::CustomResource;
@@ -18,6 +19,9 @@ pub use diagnosis::{Diagnosis, LastEvent};
 pub use helm::{GitValues, Helm, HelmOverride, HelmStrategy};
 pub use service::{
     Container, FieldPolicy, GlobalVariable, Service, ValueFrom, Variable, Workload, WorkloadKind,
+};
+pub use sharing::{
+    Portal, PortalProtocol, PortalServer, Sharing, SharingState, SharingStatus, SubEnvironmentOf,
 };
 pub use status::{
     AppliedService, Inventory, LastChange, Ownership, OwnershipState, ROLLOUTS_MAX, Rollout,
@@ -66,6 +70,21 @@ schema::immutable(
     schema::immutable("deployType", "it belongs to the project; create a new ZadigEnvironment"),
     schema::immutable("cluster", "Zadig cannot move an environment; create a new ZadigEnvironment"),
     schema::immutable("namespace", "Zadig cannot move an environment; create a new ZadigEnvironment"),
+    schema::rule(
+        "subEnvironmentOf",
+        "has(self.subEnvironmentOf) == has(oldSelf.subEnvironmentOf) && (!has(self.subEnvironmentOf) || self.subEnvironmentOf.name == oldSelf.subEnvironmentOf.name)",
+        "subEnvironmentOf cannot be added or removed, and its name cannot be changed: Zadig cannot move an environment to another base; create a new ZadigEnvironment",
+    ),
+    schema::rule(
+        "sharing",
+        "!(has(self.sharing) && has(self.subEnvironmentOf))",
+        "sharing and subEnvironmentOf exclude each other: a sub-environment cannot be the base of another one",
+    ),
+    schema::rule(
+        "sharing",
+        "!(has(self.sharing) || has(self.subEnvironmentOf)) || (self.deployType == 'KubernetesYAML' && self.scope == 'Test')",
+        "sharing and subEnvironmentOf are for test environments of Kubernetes YAML projects; remove them",
+    ),
     schema::label("projectKey", "the key of a Zadig project"),
     schema::label("envKey", "the key of an environment"),
     schema::label("namespace", "the name of a namespace"),
@@ -180,6 +199,18 @@ pub struct ZadigEnvironmentSpec {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub services: Vec<Service>,
+    /// Whether the environment is a base, on top of which sub-environments are made that run a few services of their own and
+    /// share the rest of it. Enabled: its namespace is made a part of the Istio mesh, and its pods are replaced once to get a
+    /// proxy. Disabled: it is none; **all its sub-environments are deleted with their namespaces**, also those that nobody
+    /// declared here, which is why `deletionProtection: false` has to be written beside it. Absent: left alone. Needs Istio in
+    /// the cluster, a Kubernetes Service for every workload, and Zadig's enterprise licence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Sharing>,
+    /// Makes it a sub-environment: it runs the services that are declared here and takes all others from its base; requests
+    /// with the header `x-env: <envKey>` are led to it. It can only run services that its base runs as well. Zadig deletes it
+    /// together with its base. Absent: it is none. Immutable, but for `portals`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_environment_of: Option<SubEnvironmentOf>,
     /// What to do about an environment that is there already, or not there yet. Create: create it; one that exists and was not
     /// made by this object is refused with the reason EnvironmentExists. CreateOrAdopt: create it, or take over the one that
     /// exists. Adopt: take over the one that exists, never create. Default: Create. Without effect once the environment is
@@ -195,7 +226,8 @@ pub struct ZadigEnvironmentSpec {
     /// While true, deleting this object deletes nothing in Zadig: it waits with the reason DeletionProtected until this is false, or
     /// until it is released by `deletion: Orphan` or the annotation of the same meaning. The objects inside the environment
     /// (ZadigEnvConfig, ZadigServiceBinding) are held in the same way when they are deleted, but for one that says
-    /// `deletion: Delete` itself. `prune` is not held up. Absent: false for test environments.
+    /// `deletion: Delete` itself. `prune` is not held up. Absent: false for test environments, but a base (`sharing`) is only
+    /// deleted, or made none any more, where false is written: all its sub-environments go with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<bool>,
     /// How long the environment lives, from the creation of this object on: `72h`, `1h30m`. Then it is deleted in Zadig with its

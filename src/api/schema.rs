@@ -33,6 +33,7 @@ pub(super) const DATA_KEY: &str = "^[-._A-Za-z0-9]+$";
 
 const LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 const LABEL_VALUE: &str = "^[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?$";
+const HOST: &str = "^([*][.])?[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
 const OBJECT_ID: &str = "^[0-9a-f]{24}$";
 /// Something after a ':' or '@' that comes after the last '/', hence not the port of the registry.
 const IMAGE: &str = "^\\\\S+[:@][^/:@\\\\s]+$";
@@ -116,6 +117,15 @@ pub(super) fn object_name(field: &str, what: &str) -> Rule {
         &format!(
             "must be {what}: lower-case letters, digits, '-' and '.', with a letter or digit at both ends"
         ),
+    )
+}
+
+/// `field` is a host name, or one for all hosts below it.
+pub(super) fn host(field: &str) -> Rule {
+    matches(
+        field,
+        HOST,
+        "must be a host name such as web.example.com or *.example.com, in lower case",
     )
 }
 

@@ -13,7 +13,7 @@ use crate::api::KeyRef;
 use crate::api::condition::Reason;
 use crate::api::environment::{Service as DeclaredService, ValueFrom, ZadigEnvironmentSpec};
 use crate::error::Error;
-use crate::plan::environment::{Environment, Image, Replicas, Service, Variable};
+use crate::plan::environment::{Environment, Image, Replicas, Service, Variable, sharing};
 use crate::plan::secret::SecretText;
 use crate::plan::{Blocked, Plan};
 
@@ -149,6 +149,8 @@ pub(super) fn environment<A>(
         global_variables,
         config_refs,
         services,
+        sharing,
+        sub_environment_of,
         creation,
         deletion: _,
         deletion_protection: _,
@@ -186,6 +188,7 @@ pub(super) fn environment<A>(
         global_variables: globals,
         configs: config_refs.iter().map(|it| it.name.clone()).collect(),
         services: declared,
+        sharing: sharing::Declared::of(*sharing, sub_environment_of.as_ref()),
         creation: *creation,
         prune: *prune,
     })

@@ -296,6 +296,7 @@ fn on_environment(ctx: &Context, object: &ZadigEnvironment) {
         ctx.users_changed(key);
     }
     ctx.wake_inside(object);
+    environment::wake_related(ctx, object);
     for other in ctx.environments.state() {
         let same = other.spec.project_key == object.spec.project_key
             && other.spec.env_key == object.spec.env_key

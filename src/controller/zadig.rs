@@ -77,6 +77,7 @@ pub(super) struct Zadig {
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     licence: Mutex<Licence>,
     is_4_3: AtomicBool,
+    enterprise_refused_at: Mutex<Option<Instant>>,
 }
 
 /// A service's template as Zadig keeps it.
@@ -117,6 +118,7 @@ impl Zadig {
             turns: Mutex::default(),
             licence: Mutex::default(),
             is_4_3: AtomicBool::default(),
+            enterprise_refused_at: Mutex::default(),
         }
     }
 
@@ -187,6 +189,24 @@ impl Zadig {
     /// Remembers whether the server is 4.3 or later.
     pub(super) fn set_4_3(&self, is_4_3: bool) {
         self.is_4_3.store(is_4_3, Ordering::Relaxed);
+    }
+
+    /// Whether the enterprise licence is known to be refused. Nothing but a call that needs it shows that (Z§1.3), so it is
+    /// asked for again after an hour.
+    #[must_use]
+    pub(super) fn enterprise_refused(&self) -> bool {
+        let refused = |at: Instant| at.elapsed() < ENTERPRISE_REFUSED_FOR;
+        self.licence() == Licence::Refused || lock(&self.enterprise_refused_at).is_some_and(refused)
+    }
+
+    /// Remembers that the enterprise licence was refused.
+    pub(super) fn refuse_enterprise(&self) {
+        *lock(&self.enterprise_refused_at) = Some(Instant::now());
+    }
+
+    /// Forgets that, as a person asks for another attempt.
+    pub(super) fn forget_enterprise(&self) {
+        *lock(&self.enterprise_refused_at) = None;
     }
 
     /// That an environment is missing, which a list alone does not prove: any valid token may read the detail, while a list
@@ -439,6 +459,9 @@ async fn cached<T>(
     *slot = Some((sent, Arc::clone(&value)));
     Ok(value)
 }
+
+/// How long a refused enterprise licence is believed.
+const ENTERPRISE_REFUSED_FOR: Duration = Duration::from_hours(1);
 
 /// How long a looked-up value is kept at most.
 const FORGOTTEN_AFTER: Duration = Duration::from_hours(1);

@@ -34,6 +34,7 @@ mod outage;
 mod ownership;
 mod samples;
 mod service_binding;
+mod sharing;
 mod smoke;
 #[allow(
     dead_code,

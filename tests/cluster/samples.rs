@@ -8,6 +8,7 @@ use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zadig_operator::api::{GROUP, VERSION};
+use zadig_sim::Licence;
 
 use crate::support::{Setup, World, scenario_with};
 
@@ -76,7 +77,10 @@ fn is_ready(object: &DynamicObject) -> bool {
 #[test]
 fn every_sample_is_taken_by_the_api_server_and_becomes_ready() {
     scenario_with(
-        Setup::default().demo().without_connection(),
+        Setup::default()
+            .demo()
+            .simulator(|options| options.licence = Some(Licence::Enterprise))
+            .without_connection(),
         async |world| {
             let samples = samples();
             for (file, object) in &samples {

@@ -8,6 +8,7 @@ use zadig_operator::api::environment::{
     Creation, DeployType, FieldPolicy, Prune, RegistryRef, WorkloadKind,
 };
 use zadig_operator::plan::environment::memory::Memory;
+use zadig_operator::plan::environment::sharing::Declared;
 use zadig_operator::plan::environment::{
     EnvStatus, Environment, Image, Replicas, Service, Variable,
 };
@@ -36,7 +37,7 @@ pub(crate) enum Interruption {
     /// Both.
     LoseEverything,
     /// Something else is declared.
-    Declare(Environment),
+    Declare(Box<Environment>),
     /// Somebody else does something in Zadig.
     Foreign(Foreign),
 }
@@ -86,7 +87,7 @@ impl Interruption {
                 object.lose_annotation();
                 object.restart();
             }
-            Self::Declare(environment) => object.declare(environment.clone()),
+            Self::Declare(environment) => object.declare(environment.as_ref().clone()),
             Self::Foreign(change) => {
                 object.forgot |= change.is_hidden_from(&object.memory);
                 change.happen(zadig);
@@ -272,7 +273,7 @@ pub(crate) fn interruptions(count: Range<usize>) -> impl Strategy<Value = Vec<In
         1 => Just(Interruption::LoseStatus),
         1 => Just(Interruption::LoseAnnotation),
         1 => Just(Interruption::LoseEverything),
-        2 => environments().prop_map(Interruption::Declare),
+        2 => environments().prop_map(|it| Interruption::Declare(Box::new(it))),
         6 => foreign().prop_map(Interruption::Foreign),
     ];
     prop::collection::vec(one, count)
@@ -374,6 +375,7 @@ pub(crate) fn environments() -> BoxedStrategy<Environment> {
                 .into_iter()
                 .collect(),
             configs: BTreeSet::new(),
+            sharing: Declared::default(),
             services: [("api", api), ("db", db), ("web", web)]
                 .into_iter()
                 .filter_map(|(name, service)| Some((name.to_owned(), service?)))

@@ -10,6 +10,7 @@ use serde_json::Value;
 use zadig_operator::api::environment::{Ownership, WorkloadKind};
 use zadig_operator::plan::budget::Allowance;
 use zadig_operator::plan::environment::memory::Memory;
+use zadig_operator::plan::environment::sharing::Around;
 use zadig_operator::plan::environment::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Existence,
     GlobalVariable, LiveWorkload, Moved, Observed, ObservedService, Present, Registry, Template,
@@ -158,7 +159,12 @@ impl Zadig {
             Action::DeployReleases { services } => {
                 assert!(services.is_empty(), "nothing here is deployed by Helm");
             }
-            Action::RecordOwnership(_) | Action::CreateEnvironment(_) => {}
+            // The first two are not for an environment that is there, and of the others nothing is declared here.
+            Action::RecordOwnership(_)
+            | Action::CreateEnvironment(_)
+            | Action::EnableSharing
+            | Action::DisableSharing
+            | Action::SetPortal { .. } => {}
             Action::SetRegistry { registry_id } => env.registry.clone_from(registry_id),
             Action::PutGlobalVariables { variables, .. } => {
                 env.globals.clone_from(variables);
@@ -328,6 +334,7 @@ impl Zadig {
 
             bound: BTreeMap::new(),
             memory: memory.clone(),
+            around: Around::default(),
             stuck_after: Duration::from_secs(STUCK.unsigned_abs()),
         }
     }
@@ -397,6 +404,7 @@ impl Env {
                     (name.clone(), shown)
                 })
                 .collect(),
+            sharing: None,
         });
         Present {
             status: self.status.clone(),

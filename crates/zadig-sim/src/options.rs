@@ -223,6 +223,8 @@ pub struct Options {
     pub level: Option<Level>,
     /// Overrides the seed's licence.
     pub licence: Option<Licence>,
+    /// Overrides the seed's clusters: whether they are meshes.
+    pub istio: Option<bool>,
     /// Overrides the seed's service start timeout: how long a creation waits for readiness (Z§4.6).
     pub start_timeout: Option<Duration>,
     /// Real or virtual time.

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Diagnosis;
+use super::sharing::SharingStatus;
 use crate::api::condition::Condition;
 use crate::api::schema;
 
@@ -70,6 +71,9 @@ pub struct ZadigEnvironmentStatus {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
     )]
     pub applied: Vec<AppliedService>,
+    /// What is remembered of the environment's part in sharing, as Zadig does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<SharingStatus>,
     /// The last change that was made in Zadig.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<LastChange>,

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use zadig_client::{
     Container, CreateEnvironment, EditEnvironment, GlobalVariable, InitialEnvConfig, NewGitSource,
-    NewGlobalVariable, NewService, Resources, Scale, Scope, ServiceChange, UpdateImage,
-    Variable as WireVariable, VariableType, WorkloadKind,
+    NewGlobalVariable, NewService, Portal, Resources, Scale, Scope, ServiceChange, SubEnvironment,
+    UpdateImage, Variable as WireVariable, VariableType, WorkloadKind,
 };
 
 use super::helm;
 use crate::api::env_config::GitFile;
-use crate::api::environment::{DeployType, WorkloadKind as DeclaredKind};
+use crate::api::environment::{DeployType, PortalServer, WorkloadKind as DeclaredKind};
 use crate::controller::env_config;
 use crate::controller::zadig::Zadig;
 use crate::error::Error;
@@ -64,6 +64,10 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                     })
                     .collect(),
                 env_configs: create.configs.iter().map(initial).collect(),
+                sub_env: create.base.as_ref().map(|base| SubEnvironment {
+                    enable: true,
+                    base_env: base.clone(),
+                }),
                 ..CreateEnvironment::default()
             };
             client.create_environment(Scope::Test, project, &body).await
@@ -159,6 +163,12 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                 .restart_service(Scope::Test, project, env, service)
                 .await
         }
+        Action::EnableSharing => client.enable_sharing(project, env).await,
+        Action::DisableSharing => client.disable_sharing(project, env).await,
+        Action::SetPortal { service, servers } => {
+            let servers: Vec<Portal> = servers.iter().map(portal).collect();
+            client.set_portal(project, env, service, &servers).await
+        }
         Action::DeleteEnvironment { keep_resources } => {
             let resources = if *keep_resources {
                 Resources::Keep
@@ -198,6 +208,14 @@ fn git_source(git: &GitFile) -> NewGitSource {
         repo,
         branch,
         values_paths: vec![path],
+    }
+}
+
+fn portal(server: &PortalServer) -> Portal {
+    Portal {
+        host: server.host.clone(),
+        port: u32::try_from(server.port).unwrap_or_default(),
+        protocol: server.protocol.as_str().to_owned(),
     }
 }
 
@@ -242,6 +260,9 @@ fn values(action: &Action) -> Vec<&str> {
         | Action::SetImage { .. }
         | Action::ScaleWorkload { .. }
         | Action::RestartService { .. }
+        | Action::EnableSharing
+        | Action::DisableSharing
+        | Action::SetPortal { .. }
         | Action::DeleteEnvironment { .. } => Vec::new(),
     };
     masked(&mut values);

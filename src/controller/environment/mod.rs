@@ -6,6 +6,7 @@ mod helm;
 mod lifetime;
 mod local;
 mod observe;
+mod sharing;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ pub(super) use self::diagnose::Case;
 pub(super) use self::lifetime::time_is_over;
 pub(super) use self::local::{Diagnosis, Local};
 pub(super) use self::observe::{Looker, View};
+pub(super) use self::sharing::wake_related;
 use self::status::Facts;
 use super::context::Context;
 use super::deletions;
@@ -210,6 +212,7 @@ async fn attempt(
         .is_some_and(|known| known != &declared);
     if person_spoke {
         local.memory.recreated_at = None;
+        sharing::ask_again(object, &zadig);
     }
     local.forget_repairs(person_spoke);
 
@@ -226,6 +229,11 @@ async fn attempt(
         .await?;
     let entry = list.environments.get(&key.env);
     let seen = entry.map(|entry| (entry.status.to_string(), entry.update_time));
+    let base = sharing::listed_base(object, ctx, &list);
+    if local.base != base && local.blocked {
+        // What was missing there may have come.
+        local.rest = None;
+    }
     if !person_spoke
         && local.declared.is_some()
         && seen.is_some()
@@ -249,6 +257,15 @@ async fn attempt(
     if let (Desired::Present(environment), Existence::Absent { .. }) = (&desired, &view.existence) {
         view.catalog.configs = carried(object, environment, ctx).await?;
     }
+    let around = sharing::look(
+        object,
+        ctx,
+        (&zadig, &key),
+        &desired,
+        &mut view.existence,
+        local,
+    )
+    .await?;
     take_back(object, ctx, &mut local.memory);
     let mut memory = local.memory.clone();
     memory.was_ready_lately = was_ready_lately(object, now);
@@ -267,6 +284,7 @@ async fn attempt(
         knows_drafts: zadig.is_4_3(),
         memory,
         bound: bound.clone(),
+        around,
         stuck_after: zadig.intervals.stuck,
     };
     let mut planned = plan(&desired, &observed);
@@ -292,6 +310,7 @@ async fn attempt(
     local.blocked = matches!(&planned, Plan::Blocked(_));
     local.declared = Some(declared);
     local.seen = seen;
+    local.base = base;
     local.bound.clone_from(&bound);
     let environment = match &desired {
         Desired::Present(environment) => Some(environment),
@@ -398,6 +417,7 @@ fn load(object: &ZadigEnvironment, local: &mut Local) {
                     .collect()
             })
             .unwrap_or_default(),
+        sharing: sharing::load(status.and_then(|status| status.sharing.as_ref())),
         known: inventory.is_some(),
         diagnoses: status
             .map(|status| status.services.iter())
@@ -677,12 +697,22 @@ async fn carry_out(
             break;
         };
         if let Err(error) = sent {
+            let again = local.memory.refusal(&action).is_some();
             if !error.is_outage() {
                 local.memory.was_refused(&action);
             }
             if error.is_licence_refused() {
-                writer.zadig.set_licence(Licence::Refused);
+                if action.needs_enterprise() {
+                    writer.zadig.refuse_enterprise();
+                } else {
+                    writer.zadig.set_licence(Licence::Refused);
+                }
                 return Ok(Step::Quiet(Duration::from_millis(10)));
+            }
+            if sharing::gives_up(writer.object, &action, &error, again) {
+                sharing::tell_given_up(writer.object, writer.ctx, &action, &error).await;
+                local.memory.sent(&action, environment, Timestamp::now());
+                continue;
             }
             if matches!(action, Action::CreateEnvironment(_)) && !error.outcome_unknown() {
                 refused_create(writer, local, claimed_before).await?;
@@ -738,6 +768,9 @@ pub(super) fn action_word(action: &Action) -> &'static str {
         Action::SetImage { .. } => "ImageSet",
         Action::ScaleWorkload { .. } => "WorkloadScaled",
         Action::RestartService { .. } => "ServiceRestarted",
+        Action::EnableSharing => "SharingEnabled",
+        Action::DisableSharing => "SharingDisabled",
+        Action::SetPortal { .. } => "PortalSet",
         Action::DeleteEnvironment { .. } => "EnvironmentDeleted",
     }
 }
@@ -813,6 +846,8 @@ async fn settle(
         local.rest = Some(Rest::new(look_after));
         return Step::Tell(driver::stalled(blocked), told, look_after);
     }
+    // Something was under way: whoever waits for this environment can go on.
+    let arrives = local.rest.is_none();
     let look_after = local.look_after(deep_interval(zadig, ctx, object, local));
     let case = Case {
         ctx,
@@ -827,7 +862,12 @@ async fn settle(
     let (health, diagnosis) = case.judge(local, was_ready, look_after, now).await;
     told.services = Some((health.services, health.ready, environment.services.len()));
     match diagnosis {
-        Diagnosis::Healthy => Step::Tell(Outcome::Ready, told, look_after),
+        Diagnosis::Healthy => {
+            if arrives {
+                sharing::wake_related(ctx, object);
+            }
+            Step::Tell(Outcome::Ready, told, look_after)
+        }
         Diagnosis::Quiet(after) => Step::Quiet(after),
         Diagnosis::Tell(outcome, after) => Step::Tell(outcome, told, after),
     }

@@ -250,6 +250,7 @@ impl Looker<'_> {
                 })
                 .collect(),
             services: BTreeMap::new(),
+            sharing: None,
         };
         let mut calls = 1;
         let memory = &local.memory;

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::sharing;
 use crate::api::environment::{
     Inventory, LastChange, Ownership, OwnershipState, ServiceStatus, ZadigEnvironmentStatus,
 };
@@ -45,6 +46,7 @@ pub(super) fn status(
             .record
             .and_then(|record| inventory(record, facts.memory)),
         applied: facts.memory.applied.values().cloned().collect(),
+        sharing: sharing::store(facts.memory),
         last_change: old.last_change,
         last_handled_reconcile_at: facts
             .handled

@@ -42,7 +42,7 @@ use crate::plan::environment::health::health;
 use crate::plan::environment::lifetime::is_protected;
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
-    self as env, Detail, EnvKey, Environment, Existence, Moved, Present,
+    self as env, Detail, EnvKey, Environment, Existence, Moved, Present, sharing,
 };
 use crate::plan::home::Home;
 use crate::plan::service_binding::{
@@ -239,6 +239,7 @@ async fn attempt(
             knows_drafts: zadig.is_4_3(),
             memory: local.memory.clone(),
             bound: BTreeMap::new(),
+            around: sharing::Around::default(),
             stuck_after: zadig.intervals.stuck,
         },
     };
@@ -547,6 +548,7 @@ async fn binding(
             global_variables: BTreeMap::new(),
             configs: BTreeSet::new(),
             services,
+            sharing: sharing::Declared::default(),
             creation: *creation,
             prune: Prune::None,
         },

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::diff::{check_new_service, diff};
 use super::{
     Action, Catalog, CreateEnvironment, Desired, EnvStatus, Environment, Existence, Moved,
-    Observed, Present, Service, delete, join, variables,
+    Observed, Present, Service, delete, join, sharing, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{
@@ -175,9 +175,11 @@ fn create(
         }
         blocked.extend(problems);
     }
+    let base = sharing::base(desired, observed, &cluster_id, &mut blocked);
     if !blocked.is_empty() {
         return Err(Plan::Blocked(blocked));
     }
+    let base = base?;
     let configs = carried(desired, catalog)?;
     Ok(CreateEnvironment {
         deploy_type: desired.deploy_type,
@@ -188,6 +190,7 @@ fn create(
         global_variables: desired.global_variables.clone(),
         configs,
         services,
+        base,
         again,
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::decide::{busy, different_zadig, elapsed};
-use super::{Action, Bound, EnvStatus, Existence, Moved, Observed, Present, lifetime};
+use super::{Action, Bound, EnvStatus, Existence, Moved, Observed, Present, lifetime, sharing};
 use crate::api::condition::Reason;
 use crate::api::environment::{Deletion, OwnershipState};
 use crate::plan::{Plan, budget};
@@ -88,6 +88,9 @@ pub(super) fn plan(
     }
     match policy {
         Deletion::Delete => {
+            if let Some(plan) = sharing::holds_deletion(observed) {
+                return plan;
+            }
             let created = record.state != OwnershipState::Adopted;
             // After a lost answer or a lost status, what was declared in what we made is ours, and nothing else.
             let ours = if created && !observed.memory.known {
@@ -125,7 +128,7 @@ fn delete(
     if working && !own_namespace && !stuck {
         return busy(Reason::Deleting, observed, present);
     }
-    let mut actions = Vec::new();
+    let mut actions = sharing::before_deletion(observed);
     if let (false, Some(detail)) = (working && own_namespace, &present.detail) {
         let services: BTreeSet<String> = detail
             .services
@@ -133,8 +136,12 @@ fn delete(
             .filter(|name| ours.contains(*name) || observed.bound.get(*name) == Some(&Bound::Added))
             .cloned()
             .collect();
-        if !services.is_empty() {
-            actions.push(Action::RemoveServices { services });
+        let any = !services.is_empty();
+        let removal = Action::RemoveServices { services };
+        // Sub-environments that nobody declared hold services of their base (Z§4.12), and go together with it.
+        let held = sharing::is_base(observed) && observed.memory.refusal(&removal).is_some();
+        if any && !held {
+            actions.push(removal);
         }
     }
     actions.push(Action::DeleteEnvironment {

@@ -1,6 +1,6 @@
 //! What differs between a declared environment and one that can be changed, and the fewest right calls that repair it.
 //!
-//! Order: registry, global variables, removed services, updated, added, images, replicas, restarts (design §3). Removal comes
+//! Order: registry, global variables, removed services, updated, added, images, replicas, restarts, sharing (design §3). Removal comes
 //! first among services, since an object that moves from one service to another would otherwise be deleted with the old one.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::decide::resolve_registry;
 use super::{
     Action, Catalog, Detail, Environment, LiveWorkload, Observed, ObservedService, Present,
-    Service, helm, join, subject, variables,
+    Service, helm, join, sharing, subject, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{DeployType, FieldPolicy, Prune, WorkloadKind};
@@ -23,7 +23,7 @@ pub(in crate::plan) struct Diff {
     /// Asked for a moment ago: the live look may be behind.
     pending: Vec<Action>,
     /// What has to wait, however little is left to do besides.
-    waiting: Option<Wait>,
+    pub(super) waiting: Option<Wait>,
 }
 
 impl Diff {
@@ -92,6 +92,7 @@ pub(in crate::plan) fn diff(
     } else {
         services(&mut diff, desired, detail, observed, present, &removed);
     }
+    sharing::diff(&mut diff, desired, observed, detail);
     hold_back_what_was_just_asked(&mut diff, observed);
     hold_back_loops(&mut diff, observed);
     put_refused_ones_last(&mut diff, observed);
@@ -200,6 +201,7 @@ fn removals(
             .cloned()
             .collect(),
     };
+    services.retain(|name| !is_held(diff, name, observed));
     services.retain(|name| !diff.is_loop(&subject::removed(name), observed));
     let counted = |name: &String| observed.memory.counted.contains(&subject::removed(name));
     let uncounted: BTreeSet<String> = services.iter().filter(|it| !counted(it)).cloned().collect();
@@ -215,6 +217,21 @@ fn removals(
         });
     }
     services
+}
+
+/// Whether sub-environments hold a service, so that Zadig would refuse to remove it from their base (Z§4.12).
+fn is_held(diff: &mut Diff, name: &str, observed: &Observed) -> bool {
+    let holders = sharing::holders(observed, name);
+    if !holders.is_empty() {
+        diff.block(
+            Reason::HasSubEnvironments,
+            format!(
+                "spec.services: {name} cannot be removed from the base while sub-environments run it: {}; remove it there first, or declare it here again",
+                join(&holders)
+            ),
+        );
+    }
+    !holders.is_empty()
 }
 
 /// Services whose variables have to be sent; the names are returned.
@@ -558,7 +575,10 @@ fn hold_back_loops(diff: &mut Diff, observed: &Observed) {
             Action::SetRegistry { .. }
             | Action::SetImage { .. }
             | Action::ScaleWorkload { .. }
-            | Action::RestartService { .. } => diff.is_loop(&action.subject(), observed),
+            | Action::RestartService { .. }
+            | Action::EnableSharing
+            | Action::DisableSharing
+            | Action::SetPortal { .. } => diff.is_loop(&action.subject(), observed),
             _ => false,
         };
         if !held {

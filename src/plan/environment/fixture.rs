@@ -17,6 +17,7 @@ use super::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Environment,
     Existence, GlobalVariable, Image, LiveWorkload, Moved, Observed, ObservedService, Present,
     Registry, Replicas, Service, Template, TemplateVariable, Variable, VariableValue, plan,
+    sharing,
 };
 use crate::api::environment::{
     AppliedService, ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership,
@@ -47,6 +48,7 @@ pub(in crate::plan) fn environment() -> Environment {
         global_variables: BTreeMap::new(),
         configs: BTreeSet::new(),
         services: BTreeMap::new(),
+        sharing: sharing::Declared::default(),
         creation: Creation::Create,
         prune: Prune::Owned,
     }
@@ -213,6 +215,7 @@ pub(in crate::plan) fn observed() -> Observed {
         licence_refused: false,
         knows_drafts: true,
         bound: BTreeMap::new(),
+        around: sharing::Around::default(),
         memory: Memory {
             known: true,
             ..Memory::default()
@@ -636,6 +639,7 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
                 global_variables,
                 configs,
                 services,
+                base,
                 again,
             } = create.as_ref();
             let again = if *again { " again" } else { "" };
@@ -643,8 +647,10 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
                 DeployType::KubernetesYaml => "",
                 DeployType::Helm => " for Helm",
             };
+            let on = base.iter().map(|base| format!(" on {base}"));
+            let on: String = on.collect();
             let mut line =
-                format!("create{again}{kind} in {cluster_id}/{namespace} with {registry_id}");
+                format!("create{again}{kind}{on} in {cluster_id}/{namespace} with {registry_id}");
             if let Some(alias) = alias {
                 let _ = write!(line, " as {alias}");
             }
@@ -724,6 +730,15 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             replicas,
         } => format!("scale {service} {kind:?}/{workload} {from} -> {replicas}"),
         Action::RestartService { service, token } => format!("restart {service} for {token}"),
+        Action::EnableSharing => "enable sharing".to_owned(),
+        Action::DisableSharing => "disable sharing".to_owned(),
+        Action::SetPortal { service, servers } => {
+            let servers: Vec<String> = servers
+                .iter()
+                .map(|it| format!("{}://{}:{}", it.protocol.as_str(), it.host, it.port))
+                .collect();
+            format!("portal {service} {servers:?}")
+        }
         Action::DeleteEnvironment { keep_resources } => {
             format!("delete, keep resources: {keep_resources}")
         }

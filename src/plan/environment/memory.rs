@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::decide::elapsed;
 use super::health::LIVE_LAG;
 use super::rollout::{self, Before, Progress};
-use super::{Action, Bound, Detail, Environment, ObservedService, variables};
+use super::{Action, Bound, Detail, Environment, ObservedService, sharing, variables};
 use crate::api::environment::{
     AppliedService, DeployType, Diagnosis, FieldPolicy, Ownership, OwnershipState, ROLLOUTS_MAX,
     Rollout,
@@ -41,6 +41,8 @@ pub struct Memory {
     /// By service: what was last sent. While `known`, a service without an entry is one that was not declared so far; while
     /// not, these are what a create call of unknown fate carried.
     pub applied: BTreeMap<String, AppliedService>,
+    /// Its part in sharing.
+    pub sharing: sharing::Remembered,
     /// The status that holds all this was found; without it everything above is lost, not empty. Nothing may be stored that
     /// makes this true at the next start while it is not.
     pub known: bool,
@@ -93,6 +95,7 @@ impl Memory {
             }
         }
         self.unsettle(action, desired);
+        self.sharing.sending(action, now);
     }
 
     /// What is no longer known once `action` is on its way.
@@ -130,6 +133,9 @@ impl Memory {
             | Action::AddServices { .. }
             | Action::SetImage { .. }
             | Action::RestartService { .. }
+            | Action::EnableSharing
+            | Action::DisableSharing
+            | Action::SetPortal { .. }
             | Action::DeleteEnvironment { .. } => {}
         }
     }
@@ -186,6 +192,9 @@ impl Memory {
                 self.entry(service).restart_token = Some(token.clone());
             }
             Action::DeleteEnvironment { .. } => self.delete_sent = Some(now),
+            Action::EnableSharing | Action::DisableSharing | Action::SetPortal { .. } => {
+                self.sharing.sent(action, now);
+            }
             Action::SetRegistry { .. }
             | Action::PutGlobalVariables { .. }
             | Action::SetImage { .. }
@@ -228,6 +237,9 @@ impl Memory {
             self.services = desired.services.keys().cloned().collect();
         }
         self.known = true;
+        let refused = self.refused.contains_key(sharing::SHARING);
+        self.sharing
+            .seen(&desired.sharing, detail.sharing, lost, refused);
         self.services.retain(|name| {
             detail.services.contains_key(name)
                 && matches!(bound.get(name), None | Some(Bound::Claimed))
@@ -342,6 +354,9 @@ impl Memory {
         for subject in action.subjects() {
             self.refused.insert(subject, next);
         }
+        if let Some(subject) = sharing::counted_refusal(action) {
+            *self.repairs.entry(subject.to_owned()).or_default() += 1;
+        }
     }
 
     /// The place of an action's refusal among all; `None` when none of what it is about was refused.
@@ -431,6 +446,7 @@ impl Memory {
                 // again, so that it was there must not be forgotten with it.
                 self.vanished |= self.known;
                 self.known = false;
+                self.sharing = sharing::Remembered::default();
                 self.services.clear();
                 self.applied.clear();
             }

@@ -4,7 +4,7 @@
 //! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`helm`] the releases of a Helm environment,
 //! [`delete`] the way out, [`lifetime`] when it is taken, [`memory`] what has to be remembered because Zadig never shows it again,
 //! [`rollout`] the proof that a change reached the pods, [`health`] what users see of the services, [`diagnosis`] why one
-//! of them is not healthy.
+//! of them is not healthy, [`sharing`] base environments and what is made on top of them.
 
 pub mod decide;
 pub mod delete;
@@ -15,6 +15,7 @@ pub mod helm;
 pub mod lifetime;
 pub mod memory;
 pub mod rollout;
+pub mod sharing;
 pub mod variables;
 
 #[cfg(test)]
@@ -37,12 +38,16 @@ use super::budget::{Allowance, ENVIRONMENT};
 use super::env_config::Config;
 use super::secret::SecretText;
 use crate::api::environment::{
-    ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership, Prune, RegistryRef,
-    WorkloadKind,
+    ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership, PortalServer, Prune,
+    RegistryRef, WorkloadKind,
 };
 
 /// What the object asks for.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one of them while an object is looked at, and it is nowhere kept"
+)]
 pub enum Desired {
     /// An environment like this.
     Present(Environment),
@@ -78,6 +83,8 @@ pub struct Environment {
     pub configs: BTreeSet<String>,
     /// Declared services.
     pub services: BTreeMap<String, Service>,
+    /// Its part in sharing.
+    pub sharing: sharing::Declared,
     /// What to do when it exists or does not.
     pub creation: Creation,
     /// Which undeclared services are removed.
@@ -167,6 +174,8 @@ pub struct Observed {
     pub memory: memory::Memory,
     /// Services that a ZadigServiceBinding claims and the environment does not declare itself.
     pub bound: BTreeMap<String, Bound>,
+    /// What stands around it in sharing.
+    pub around: sharing::Around,
     /// How long Zadig's `creating`, `updating` and `deleting` is believed.
     pub stuck_after: Duration,
 }
@@ -318,6 +327,8 @@ pub struct Detail {
     pub services: BTreeMap<String, ObservedService>,
     /// The creation ended in `failed`, and nothing has mended that since: no service has images on record (Z§4.2).
     pub creation_failed: bool,
+    /// How its namespace looks to one who shares; read where that matters.
+    pub sharing: Option<sharing::Checks>,
 }
 
 /// A global variable as stored in the environment: every field, because writing replaces every field (Z§4.13).
@@ -593,6 +604,17 @@ pub enum Action {
         /// The token that asks for it.
         token: String,
     },
+    /// Make the environment a base (#45): replaces every pod without a proxy.
+    EnableSharing,
+    /// End that (#46): deletes every sub-environment.
+    DisableSharing,
+    /// Set the servers of a service's portal; none: remove it (#49).
+    SetPortal {
+        /// Service.
+        service: String,
+        /// Servers.
+        servers: Vec<PortalServer>,
+    },
     /// Delete the environment (#15).
     DeleteEnvironment {
         /// Let the workloads and the namespace live on.
@@ -619,6 +641,8 @@ pub struct CreateEnvironment {
     pub configs: Vec<Config>,
     /// Declared services: variables and images.
     pub services: BTreeMap<String, (Vec<VariableValue>, BTreeMap<String, String>)>,
+    /// Key of the base that it is made on top of.
+    pub base: Option<String>,
     /// It is created for the second time: something else had deleted it.
     pub again: bool,
 }
@@ -650,8 +674,20 @@ impl Action {
             | Self::RemoveServices { .. }
             | Self::SetImage { .. }
             | Self::ScaleWorkload { .. }
-            | Self::RestartService { .. } => false,
+            | Self::RestartService { .. }
+            | Self::EnableSharing
+            | Self::DisableSharing
+            | Self::SetPortal { .. } => false,
         }
+    }
+
+    /// Whether Zadig asks for its enterprise licence (Z§1.3); all other gates are the professional one's.
+    #[must_use]
+    pub fn needs_enterprise(&self) -> bool {
+        matches!(
+            self,
+            Self::EnableSharing | Self::DisableSharing | Self::SetPortal { .. }
+        )
     }
 
     /// Services that are there and whose text the action may change.
@@ -672,6 +708,9 @@ impl Action {
             | Self::SetImage { .. }
             | Self::ScaleWorkload { .. }
             | Self::RestartService { .. }
+            | Self::EnableSharing
+            | Self::DisableSharing
+            | Self::SetPortal { .. }
             | Self::DeleteEnvironment { .. } => BTreeSet::new(),
         }
     }
@@ -692,6 +731,9 @@ impl Action {
             | Self::AddServices { .. }
             | Self::DeployReleases { .. }
             | Self::RestartService { .. }
+            | Self::EnableSharing
+            | Self::DisableSharing
+            | Self::SetPortal { .. }
             | Self::DeleteEnvironment { .. } => None,
         }
     }
@@ -746,6 +788,10 @@ impl Action {
             Self::RestartService { service, .. } => {
                 vec![format!("services[{service}].restartToken")]
             }
+            Self::EnableSharing | Self::DisableSharing => vec![sharing::SHARING.to_owned()],
+            Self::SetPortal { service, .. } => {
+                vec![format!("subEnvironmentOf.portals[{service}]")]
+            }
             Self::DeleteEnvironment { .. } => vec![ENVIRONMENT.to_owned()],
         }
     }
@@ -797,6 +843,24 @@ impl Action {
                 format!("scale {kind:?}/{workload} {from} → {replicas}")
             }
             Self::RestartService { service, .. } => format!("restart {service}"),
+            Self::EnableSharing => {
+                "enable sharing; replaces the pods that have no proxy".to_owned()
+            }
+            Self::DisableSharing => {
+                "disable sharing; deletes all sub-environments with their namespaces".to_owned()
+            }
+            Self::SetPortal { service, servers } if servers.is_empty() => {
+                format!("remove the portal of {service}")
+            }
+            Self::SetPortal { service, servers } => format!(
+                "set the portal of {service} to {}",
+                join(servers.iter().map(|server| format!(
+                    "{}:{} ({})",
+                    server.host,
+                    server.port,
+                    server.protocol.as_str()
+                )))
+            ),
             Self::DeleteEnvironment {
                 keep_resources: false,
             } => "delete the environment".to_owned(),

@@ -11,4 +11,5 @@ mod lifetime;
 mod memory;
 mod rollout;
 mod secrets;
+mod sharing;
 mod waiting;

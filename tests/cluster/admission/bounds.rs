@@ -79,6 +79,7 @@ fn valid(kind: &str) -> Vec<Value> {
                 json!({"address": "r/shop"}),
                 json!({}),
             );
+            plain["sharing"] = json!("Enabled");
             for list in ["/globalVariables", "/services/0/variables"] {
                 *plain.pointer_mut(list).expect("a list") = json!([{"key": "a", "value": "x"}]);
             }
@@ -92,10 +93,18 @@ fn valid(kind: &str) -> Vec<Value> {
             let mut preview = plain.clone();
             preview["deletionProtection"] = false.into();
             preview["ttl"] = "72h".into();
+            let mut sub = environment(id.clone(), id.clone(), json!({"secretKeyRef": key}));
+            sub["subEnvironmentOf"] = json!({
+                "name": "base",
+                "portals": [{
+                    "service": "api",
+                    "servers": [{"host": "a.example.com", "port": 80, "protocol": "HTTP"}],
+                }],
+            });
             let yaml = [
                 plain,
                 preview,
-                environment(id.clone(), id.clone(), json!({"secretKeyRef": key})),
+                sub,
                 environment(id.clone(), id, json!({"configMapKeyRef": key})),
             ];
             yaml.into_iter().chain(helm).collect()

@@ -79,6 +79,10 @@ fn valid(kind: &str) -> Value {
                 "containers": [{"name": "api", "image": "api:1"}],
                 "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1}],
             }],
+            "subEnvironmentOf": {
+                "name": "base",
+                "portals": [{"service": "api", "servers": [{"host": "a.example.com", "port": 80}]}],
+            },
         }),
         "ZadigEnvConfig" => json!({
             "environmentRef": {"name": "dev"},
@@ -275,6 +279,68 @@ fn environment_identity_cases() -> Vec<Case> {
                 Try::Change(json!({"namespace": null})),
                 Try::ChangeBare(json!({"namespace": "shop-env-bare"})),
             ],
+        ),
+    ]
+}
+
+/// What an environment's part in sharing is held to.
+fn sharing_cases() -> Vec<Case> {
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case("ZadigEnvironment", field, sentence, tries)
+    };
+    let one = |path: &str, value: Value| vec![new(path, value)];
+    let portal = |service: &str, port: i32| json!({"service": service, "servers": [{"host": "a.example.com", "port": port}]});
+    let hosts = ["a_b.example.com", "A.example.com", "a.*.com", "http://a"];
+    vec![
+        case(
+            "spec.subEnvironmentOf",
+            "subEnvironmentOf cannot be added or removed, and its name cannot be changed: Zadig cannot move an environment to another base; create a new ZadigEnvironment",
+            vec![
+                Try::Change(json!({"subEnvironmentOf": {"name": "other"}})),
+                Try::Change(json!({"subEnvironmentOf": null})),
+                Try::ChangeBare(json!({"subEnvironmentOf": {"name": "base"}})),
+            ],
+        ),
+        case(
+            "spec.sharing",
+            "sharing and subEnvironmentOf exclude each other: a sub-environment cannot be the base of another one",
+            one("sharing", json!("Enabled")),
+        ),
+        case(
+            "spec.sharing",
+            "sharing and subEnvironmentOf are for test environments of Kubernetes YAML projects; remove them",
+            one(
+                "",
+                json!({
+                    "connectionRef": {"name": "default"}, "projectKey": "shop", "envKey": "dev",
+                    "deployType": "Helm", "sharing": "Enabled",
+                }),
+            ),
+        ),
+        case(
+            "spec.subEnvironmentOf.name",
+            &format!("name must be the name of a ZadigEnvironment: {SUBDOMAIN}"),
+            one("subEnvironmentOf.name", json!("Base")),
+        ),
+        case(
+            "spec.subEnvironmentOf.portals",
+            "portals of several services can only use the ports 80 and 443: Zadig keeps other ports of one service at a time",
+            one(
+                "subEnvironmentOf.portals",
+                json!([portal("api", 80), portal("web", 8443)]),
+            ),
+        ),
+        case(
+            "spec.subEnvironmentOf.portals[].service",
+            "service must be the name of a service of the environment: letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+            one("subEnvironmentOf.portals.0.service", json!("my api")),
+        ),
+        case(
+            "spec.subEnvironmentOf.portals[].servers[].host",
+            "host must be a host name such as web.example.com or *.example.com, in lower case",
+            hosts
+                .map(|host| new("subEnvironmentOf.portals.0.servers.0.host", json!(host)))
+                .into(),
         ),
     ]
 }
@@ -816,6 +882,7 @@ fn every_rule_is_broken_and_its_sentence_read() {
         environment_identity_cases(),
         environment_cases(),
         deploy_type_cases(),
+        sharing_cases(),
         service_cases("ZadigEnvironment", "spec.services[]", "services.0"),
         helm_cases("ZadigEnvironment", "spec.services[]", "services.0"),
         config_cases(),

@@ -88,7 +88,7 @@ impl World {
             .iter()
             .map(|cluster| {
                 let kubernetes = &document.kubernetes;
-                let istio = cluster.istio.unwrap_or(kubernetes.istio);
+                let istio = options.istio.or(cluster.istio).unwrap_or(kubernetes.istio);
                 let reachable = cluster
                     .status
                     .as_deref()
