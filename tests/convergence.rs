@@ -5,6 +5,8 @@
 
 #[path = "convergence/declared.rs"]
 mod declared;
+#[path = "convergence/managed.rs"]
+mod managed;
 #[path = "convergence/object.rs"]
 mod object;
 #[path = "convergence/rules.rs"]
@@ -15,13 +17,15 @@ mod zadig;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
 use zadig_operator::api::condition::Reason;
-use zadig_operator::api::environment::{Creation, Deletion};
+use zadig_operator::api::environment::{Creation, Deletion, LiveDrift};
+use zadig_operator::api::management::Management;
 use zadig_operator::plan::Plan;
 use zadig_operator::plan::environment::{EnvStatus, Environment};
 
-use declared::{Foreign, Interruption, environments, foreigns, interruptions};
+use declared::{Foreign, Interruption, environments, foreigns, hitches, interruptions};
+use managed::same_but_for_zadigs_own_work;
 use object::{Object, Step};
-use zadig::{NAMESPACE, Zadig};
+use zadig::{NAMESPACE, SERVICES, Zadig};
 
 /// Reconciles after which everything has to be settled, a long wait for a stuck Zadig included.
 const BOUND: usize = 80;
@@ -58,6 +62,7 @@ fn settle(object: &mut Object, zadig: &mut Zadig) -> Result<Plan<()>, TestCaseEr
                     return Ok(Plan::Blocked(blocked));
                 }
             }
+            Step::Shown => return Err(TestCaseError::fail("nobody is asked")),
             Step::Waits | Step::Acted | Step::Failed => {}
         }
     }
@@ -143,6 +148,130 @@ proptest! {
         object.delete(Some(Deletion::Delete));
         prop_assert_eq!(settle(&mut object, &mut zadig)?, Plan::InSync);
         prop_assert_eq!(before.env, zadig.env);
+    }
+
+    #[test]
+    fn what_is_only_observed_is_never_written_and_enforcing_it_later_is(
+        environment in environments(),
+        existing in foreigns(0..4),
+        before in interruptions(0..4),
+        events in interruptions(0..8),
+    ) {
+        let creation = Creation::CreateOrAdopt;
+        let mut zadig = world(&existing);
+        let mut object = Object::new(Environment { creation, ..environment });
+        for event in &before {
+            event.happen(&mut object, &mut zadig);
+            object.reconcile(&mut zadig)?;
+        }
+        object.calm();
+        object.managed.management = Management::Observe;
+        for event in &events {
+            // What others do, and what is declared, changes; what Zadig holds by our doing does not.
+            event.happen(&mut object, &mut zadig);
+            object.calm();
+            for _ in 0..3 {
+                let (seen, owned) = (zadig.env.clone(), object.record.clone());
+                object.reconcile(&mut zadig)?;
+                prop_assert!(same_but_for_zadigs_own_work(seen.as_ref(), zadig.env.as_ref()));
+                prop_assert_eq!(owned, object.record.clone());
+            }
+        }
+        object.managed.management = Management::Enforce;
+        zadig.wake();
+        if settle(&mut object, &mut zadig)? == Plan::InSync {
+            rules::everything_declared_is_so(&object, &zadig)?;
+        }
+    }
+
+    #[test]
+    fn only_what_was_approved_is_sent_and_approving_ends(
+        environment in environments(),
+        existing in foreigns(0..4),
+        events in interruptions(0..8),
+        patience in 0_usize..4,
+    ) {
+        let creation = Creation::CreateOrAdopt;
+        let mut zadig = world(&existing);
+        let mut object = Object::new(Environment { creation, ..environment });
+        object.managed.management = Management::Approve;
+        for (number, event) in events.iter().enumerate() {
+            event.happen(&mut object, &mut zadig);
+            object.reconcile(&mut zadig)?;
+            if number >= patience {
+                object.approve();
+            }
+        }
+        object.calm();
+        zadig.wake();
+        for _ in 0..BOUND {
+            match object.reconcile(&mut zadig)? {
+                Step::InSync => {
+                    rules::everything_declared_is_so(&object, &zadig)?;
+                    rules::nothing_is_sent_while_nothing_happens(&mut object, &mut zadig)?;
+                    return Ok(());
+                }
+                Step::Shown => object.approve(),
+                Step::Blocked(_) => object.speak(),
+                Step::Waits | Step::Acted | Step::Failed => {}
+            }
+        }
+        prop_assert!(false, "not settled: {object:#?} {zadig:#?}");
+    }
+
+    #[test]
+    fn what_the_cluster_lost_is_brought_back_with_all_that_was_there_or_not_at_all(
+        environment in environments(),
+        changes in foreigns(0..4),
+        name in prop::sample::select(&SERVICES[..]),
+        events in hitches(0..6),
+    ) {
+        let mut zadig = Zadig::new();
+        let mut object = Object::new(Environment { live_drift: LiveDrift::Repair, ..environment });
+        settle(&mut object, &mut zadig)?;
+        for change in &changes {
+            // What Zadig's record does not hold cannot be put back.
+            if !matches!(change, Foreign::Jam(..) | Foreign::Template(_)) {
+                Interruption::Foreign(change.clone()).happen(&mut object, &mut zadig);
+                zadig.wake();
+            }
+        }
+        settle(&mut object, &mut zadig)?;
+        let env = zadig.env.as_mut().expect("it is settled");
+        let (Some(service), Some(declared)) = (
+            env.services.get_mut(name),
+            object.environment().and_then(|it| it.services.get(name)).cloned(),
+        ) else {
+            return Ok(());
+        };
+        service.lost = true;
+        let was = service.clone();
+        let bound: Vec<String> = env
+            .globals
+            .iter()
+            .filter(|(_, global)| global.related.contains(name))
+            .map(|(key, _)| key.clone())
+            .collect();
+        let owned = object.memory.services.clone();
+        zadig.pass(10);
+        for event in &events {
+            event.happen(&mut object, &mut zadig);
+            object.reconcile(&mut zadig)?;
+        }
+        object.calm();
+        prop_assert_eq!(settle(&mut object, &mut zadig)?, Plan::InSync);
+        let env = zadig.env.as_ref().expect("it is settled");
+        let is = &env.services[name];
+        let known = |key: &String| declared.variables.contains_key(key) || bound.contains(key);
+        if was.values.keys().all(known) {
+            rules::it_is_back_as_it_was(&declared, &was, is)?;
+            for key in &bound {
+                prop_assert!(env.globals[key].related.contains(name), "{} is unbound", key);
+            }
+        } else {
+            prop_assert_eq!(&was, is);
+        }
+        prop_assert_eq!(owned, object.memory.services.clone());
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub enum ConditionType {
     Stalled,
     /// What Zadig records equals what is declared.
     Synced,
-    /// The cluster differs from what Zadig believes, in a way that no call repairs.
+    /// Something differs and is not changed: a plan is only shown, or the cluster differs from what Zadig believes.
     Drifted,
     /// Zadig's view of the services: all are running.
     Healthy,
@@ -42,8 +42,9 @@ pub enum ConditionStatus {
 pub struct Condition {
     /// What the condition is about. Ready: everything declared is so, and Zadig reports it healthy. Reconciling: work is going
     /// on, or something is waited for. Stalled: only a person can help. Synced: what Zadig records equals what is declared.
-    /// Drifted: the cluster differs from Zadig's record in a way that no call repairs. Healthy: Zadig reports all services as
-    /// running. Reconciling, Stalled and Drifted are present only while they are true.
+    /// Drifted: something differs and is left as it is; a plan is only shown (`management` Observe and Approve), or the cluster
+    /// differs from Zadig's record. Healthy: Zadig reports all services as running. Reconciling, Stalled and Drifted are present
+    /// only while they are true.
     #[serde(rename = "type")]
     #[schemars(with = "String", length(min = 1, max = schema::LABEL_MAX))]
     pub type_: ConditionType,
@@ -186,6 +187,10 @@ pub enum Reason {
     NeedsNewerZadig,
     /// The cluster differs from Zadig's record and no call repairs it.
     LiveDrift,
+    /// Changes are shown and not made, as `management` is Observe.
+    ObserveOnly,
+    /// Changes wait for a person to approve them.
+    AwaitingApproval,
     /// Nothing differs.
     InSync,
     /// A Kubernetes request failed.
@@ -256,6 +261,8 @@ impl Reason {
             Self::ReleaseFailed => "ReleaseFailed",
             Self::NeedsNewerZadig => "NeedsNewerZadig",
             Self::LiveDrift => "LiveDrift",
+            Self::ObserveOnly => "ObserveOnly",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::InSync => "InSync",
             Self::KubernetesError => "KubernetesError",
         }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::condition::Condition;
 use super::environment::{Creation, LastChange};
+use super::management::ProposedPlan;
 use super::schema;
 
 /// One object inside an environment that is no part of a service.
@@ -28,7 +29,9 @@ use super::schema;
     printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.type", "description": "Kind of the object."}"#,
     printcolumn = r#"{"name": "Object", "type": "string", "jsonPath": ".spec.name", "description": "Name of the object in the environment's namespace."}"#,
     printcolumn = r#"{"name": "Environment", "type": "string", "jsonPath": ".spec.environmentRef.name", "description": "The ZadigEnvironment it belongs to."}"#,
+    printcolumn = r#"{"name": "Drifted", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Drifted\")].status", "description": "True while something differs and is left as it is; empty otherwise."}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since this object was created."}"#,
+    printcolumn = r#"{"name": "Plan", "type": "string", "jsonPath": ".status.plan.hash", "priority": 1, "description": "The plan that is shown and not carried out, for spec.approvedPlan."}"#,
     printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message", "priority": 1, "description": "Why, for a person."}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -103,6 +106,11 @@ pub struct ZadigEnvConfigSpec {
     /// overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<ConfigDeletion>,
+    /// The `status.plan.hash` of the plan that may be carried out where the environment has `management: Approve`. Another plan
+    /// waits for another approval. Without effect otherwise. Deleting this object needs no approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::LABEL_MAX))]
+    pub approved_plan: Option<String>,
     /// While true, nothing is written to Zadig for this object, and deleting it calls nothing. Default: false.
     #[serde(default)]
     pub suspend: bool,
@@ -210,7 +218,7 @@ pub struct ZadigEnvConfigStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub observed_generation: Option<i64>,
-    /// What can be said of it as a whole: Ready, Reconciling, Stalled, Synced.
+    /// What can be said of it as a whole: Ready, Reconciling, Stalled, Synced, Drifted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 16),
@@ -228,6 +236,9 @@ pub struct ZadigEnvConfigStatus {
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub used_by: Vec<String>,
+    /// The plan that is shown and not carried out (`management` Observe and Approve), or is carried out after its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ProposedPlan>,
     /// The last change that was made in Zadig.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<LastChange>,

@@ -4,6 +4,7 @@
 
 mod diagnosis;
 mod helm;
+mod live;
 mod service;
 mod sharing;
 mod status;
@@ -13,10 +14,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::connection::NamespaceGrant;
+use super::management::Management;
 use super::schema;
 
 pub use diagnosis::{Diagnosis, LastEvent};
 pub use helm::{GitValues, Helm, HelmOverride, HelmStrategy};
+pub use live::{LiveDrift, Restore, RestoreImage, RestoreReplicas};
 pub use service::{
     Container, FieldPolicy, GlobalVariable, Service, ValueFrom, Variable, Workload, WorkloadKind,
 };
@@ -47,6 +50,7 @@ pub use status::{
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason", "description": "Why, in one word."}"#,
     printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.zadigStatus", "description": "Zadig's own word for the environment."}"#,
     printcolumn = r#"{"name": "Synced", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Synced\")].status", "description": "Whether what Zadig records equals what is declared."}"#,
+    printcolumn = r#"{"name": "Drifted", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Drifted\")].status", "description": "True while something differs and is left as it is; empty otherwise."}"#,
     printcolumn = r#"{"name": "Services", "type": "string", "jsonPath": ".status.servicesReady", "description": "Healthy and declared services."}"#,
     printcolumn = r#"{"name": "Project", "type": "string", "jsonPath": ".spec.projectKey", "description": "Key of the Zadig project."}"#,
     printcolumn = r#"{"name": "Env", "type": "string", "jsonPath": ".spec.envKey", "description": "Key of the environment in its project."}"#,
@@ -55,6 +59,8 @@ pub use status::{
     printcolumn = r#"{"name": "Target", "type": "string", "jsonPath": ".status.inventory.namespace", "priority": 1, "description": "Namespace that the environment lives in."}"#,
     printcolumn = r#"{"name": "Connection", "type": "string", "jsonPath": ".spec.connectionRef.name", "priority": 1, "description": "The ZadigConnection in use."}"#,
     printcolumn = r#"{"name": "URL", "type": "string", "jsonPath": ".status.url", "priority": 1, "description": "The page of the environment in Zadig."}"#,
+    printcolumn = r#"{"name": "Management", "type": "string", "jsonPath": ".spec.management", "priority": 1, "description": "Whether what is declared is carried out."}"#,
+    printcolumn = r#"{"name": "Plan", "type": "string", "jsonPath": ".status.plan.hash", "priority": 1, "description": "The plan that is shown and not carried out, for spec.approvedPlan."}"#,
     printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message", "priority": 1, "description": "Why, for a person."}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -241,6 +247,24 @@ pub struct ZadigEnvironmentSpec {
     /// object added. All: every one. None: none. Default: Owned.
     #[serde(default)]
     pub prune: Prune,
+    /// Whether what is declared is carried out. Enforce: at once. Approve: once the plan in `status.plan` is approved by
+    /// `approvedPlan`. Observe: never; what would be done is shown in `status.plan`, nothing is written to Zadig, and deleting
+    /// this object calls nothing. It holds for the ZadigEnvConfigs and ZadigServiceBindings of this environment too. Default:
+    /// Enforce.
+    #[serde(default)]
+    pub management: Management,
+    /// The `status.plan.hash` of the plan that may be carried out, to its end, with `management: Approve`. Another plan waits
+    /// for another approval. Without effect otherwise. Deleting this object needs no approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::LABEL_MAX))]
+    pub approved_plan: Option<String>,
+    /// What is done when the cluster lost workloads of a service that Zadig still believes in. Report: they are named, with the
+    /// reason LiveDrift. Repair: the service is taken out of the environment while its objects stay, and added again, which brings
+    /// all its objects back and rolls them out; only where every variable of its template is declared or follows a global
+    /// variable, as Zadig shows no others. Images and numbers of pods that are not declared are put back afterwards. Default:
+    /// Report.
+    #[serde(default)]
+    pub live_drift: LiveDrift,
     /// Which namespaces may own a service of this environment by a ZadigServiceBinding. Absent: this object's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bindings: Option<NamespaceGrant>,

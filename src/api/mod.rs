@@ -8,6 +8,7 @@ pub mod condition;
 pub mod connection;
 pub mod env_config;
 pub mod environment;
+pub mod management;
 mod schema;
 pub mod service_binding;
 

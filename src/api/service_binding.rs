@@ -8,6 +8,7 @@ use super::condition::Condition;
 use super::environment::{
     AppliedService, Creation, LastChange, Service, ServiceStatus, WorkloadKind,
 };
+use super::management::ProposedPlan;
 use super::schema;
 
 /// One service of one environment, owned by a team of its own.
@@ -35,7 +36,9 @@ use super::schema;
     printcolumn = r#"{"name": "Environment", "type": "string", "jsonPath": ".spec.environmentRef.name", "description": "The ZadigEnvironment it runs in."}"#,
     printcolumn = r#"{"name": "Status", "type": "string", "jsonPath": ".status.service.status", "description": "Zadig's own word for the service."}"#,
     printcolumn = r#"{"name": "Replicas", "type": "integer", "jsonPath": ".status.replicas", "description": "Pods that the scaled workload asks for."}"#,
+    printcolumn = r#"{"name": "Drifted", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Drifted\")].status", "description": "True while something differs and is left as it is; empty otherwise."}"#,
     printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": "Time since the object was created."}"#,
+    printcolumn = r#"{"name": "Plan", "type": "string", "jsonPath": ".status.plan.hash", "priority": 1, "description": "The plan that is shown and not carried out, for spec.approvedPlan."}"#,
     printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].message", "priority": 1, "description": "Why, for a person."}"#
 )]
 #[serde(rename_all = "camelCase")]
@@ -92,6 +95,11 @@ pub struct ZadigServiceBindingSpec {
     /// `zadig-operator.io/deletion: Orphan` overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<BindingDeletion>,
+    /// The `status.plan.hash` of the plan that may be carried out where the environment has `management: Approve`. Another plan
+    /// waits for another approval. Without effect otherwise. Deleting this object needs no approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = schema::LABEL_MAX))]
+    pub approved_plan: Option<String>,
     /// While true, nothing is written to Zadig for this object, and deleting it calls nothing. Default: false.
     #[serde(default)]
     pub suspend: bool,
@@ -168,6 +176,9 @@ pub struct ZadigServiceBindingStatus {
     /// What was last sent and Zadig does not show again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub applied: Option<AppliedService>,
+    /// The plan that is shown and not carried out (`management` Observe and Approve), or is carried out after its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ProposedPlan>,
     /// The last change that was made in Zadig.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<LastChange>,

@@ -156,6 +156,9 @@ pub(super) fn environment<A>(
         deletion_protection: _,
         ttl: _,
         prune,
+        management: _,
+        approved_plan: _,
+        live_drift,
         bindings: _,
         suspend: _,
     } = spec;
@@ -191,6 +194,7 @@ pub(super) fn environment<A>(
         sharing: sharing::Declared::of(*sharing, sub_environment_of.as_ref()),
         creation: *creation,
         prune: *prune,
+        live_drift: *live_drift,
     })
 }
 

@@ -462,14 +462,19 @@ async fn write_status<K: Managed>(
     let before = lock(&ctx.told)
         .insert(uid, ready.reason)
         .or_else(|| Some(self::ready(K::conditions(old?))?.reason));
-    if before == Some(ready.reason) {
+    // A plan has an event of its own.
+    let is_plan =
+        matches!(outcome, Outcome::Held(held) if held.is_plan && held.reason == ready.reason);
+    if before == Some(ready.reason) || is_plan {
         return Ok(());
     }
     let type_ = match outcome {
         Outcome::Stalled(..) | Outcome::Failing(..) | Outcome::Unhealthy(..) => EventType::Warning,
-        Outcome::Ready | Outcome::Progressing(_) | Outcome::Working(..) | Outcome::Resting(..) => {
-            EventType::Normal
-        }
+        Outcome::Ready
+        | Outcome::Progressing(_)
+        | Outcome::Working(..)
+        | Outcome::Resting(..)
+        | Outcome::Held(_) => EventType::Normal,
     };
     let reason = ready.reason.as_str();
     // Without the log of anybody else's program.

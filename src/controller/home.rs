@@ -4,11 +4,13 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use zadig_client::EnvironmentSummary;
 
+use super::desired;
 use super::environment::{owner, time_is_over};
 use super::outcome::Outcome;
 use super::zadig::{Zadig, env_status};
 use crate::api::condition::Reason;
 use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
+use crate::api::management::Management;
 use crate::error::Error;
 use crate::plan::environment::EnvKey;
 use crate::plan::home::Place;
@@ -63,6 +65,18 @@ pub(super) async fn find(
         (Some(entry), Some(record)) if is_own(entry, &record, zadig) => {
             Found::Here(Box::new(place(environment, entry, record, zadig)))
         }
+        (Some(entry), None) if is_observed(environment, entry) => {
+            // What is only observed is nobody's own, and nothing is written inside it either.
+            let identity = Ownership {
+                zadig: zadig.identity.clone(),
+                project: key.project.clone(),
+                env: key.env.clone(),
+                cluster_id: entry.cluster_id.clone(),
+                namespace: entry.namespace.clone(),
+                state: OwnershipState::Adopted,
+            };
+            Found::Here(Box::new(place(environment, entry, identity, zadig)))
+        }
         (Some(_), _) => Found::Other(
             "spec.environmentRef: the environment in Zadig is not (yet) that of the ZadigEnvironment; see there".to_owned(),
         ),
@@ -82,6 +96,13 @@ pub(super) async fn can_change(zadig: &Zadig, key: &EnvKey) -> Result<bool, Erro
     let list = zadig.list(&key.project, Instant::now()).await?;
     let entry = list.environments.get(&key.env);
     Ok(entry.is_some_and(|entry| env_status(&entry.status).can_change()))
+}
+
+fn is_observed(environment: &ZadigEnvironment, entry: &EnvironmentSummary) -> bool {
+    let spec = &environment.spec;
+    let namespace =
+        desired::target_namespace(spec.namespace.as_ref(), &spec.project_key, &spec.env_key);
+    spec.management == Management::Observe && entry.namespace == namespace
 }
 
 fn is_own(entry: &EnvironmentSummary, record: &Ownership, zadig: &Zadig) -> bool {

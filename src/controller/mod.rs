@@ -10,6 +10,7 @@ mod env_config;
 mod environment;
 mod home;
 mod link;
+mod management;
 mod metrics;
 mod outcome;
 mod queue;

@@ -26,6 +26,70 @@ pub(super) enum Outcome {
     Stalled(Reason, String),
     /// A step failed and will be tried again.
     Failing(Reason, String),
+    /// Something differs, and it is not for us to change it (now).
+    Held(Held),
+}
+
+/// What is not changed, and how things are meanwhile.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Held {
+    /// Why.
+    pub(super) reason: Reason,
+    /// The same for a person.
+    pub(super) message: String,
+    /// A plan is shown; otherwise there cannot be one.
+    pub(super) is_plan: bool,
+    /// How the services are.
+    pub(super) sight: Sight,
+}
+
+/// How services are, whatever is declared.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Sight {
+    /// There is nothing to be seen.
+    Unknown,
+    /// Healthy.
+    Healthy,
+    /// Not healthy.
+    Unhealthy(Reason, String),
+}
+
+impl Held {
+    /// Ready follows the services, but where a person is waited for (design §4).
+    fn conditions(&self) -> Vec<(ConditionType, ConditionStatus, Reason, String)> {
+        use ConditionStatus::{False, True};
+        use ConditionType::{Drifted, Healthy, Ready, Synced};
+        let Self {
+            reason,
+            message,
+            is_plan,
+            sight,
+        } = self;
+        let healthy = match sight {
+            Sight::Unknown => None,
+            Sight::Healthy => Some((
+                True,
+                Reason::Ready,
+                "all declared services are healthy".to_owned(),
+            )),
+            Sight::Unhealthy(reason, message) => Some((False, *reason, message.clone())),
+        };
+        let ready = match &healthy {
+            Some(ready) if *reason != Reason::AwaitingApproval => ready.clone(),
+            _ => (False, *reason, message.clone()),
+        };
+        let mut conditions = vec![
+            (Ready, ready.0, ready.1, ready.2),
+            (Synced, False, *reason, message.clone()),
+        ];
+        if *is_plan {
+            conditions.push((Drifted, True, *reason, message.clone()));
+        }
+        if let Some((status, reason, message)) = healthy {
+            conditions.push((Healthy, status, reason, message));
+        }
+        conditions
+    }
 }
 
 impl Outcome {
@@ -38,7 +102,21 @@ impl Outcome {
             | Self::Working(_, message)
             | Self::Resting(_, message)
             | Self::Stalled(_, message)
-            | Self::Failing(_, message) => message,
+            | Self::Failing(_, message)
+            | Self::Held(Held { message, .. }) => message,
+        }
+    }
+
+    /// How services are by this outcome.
+    pub(super) fn sight(self) -> Sight {
+        match self {
+            Self::Ready => Sight::Healthy,
+            Self::Progressing(message) => Sight::Unhealthy(Reason::Progressing, message),
+            Self::Unhealthy(reason, message) => Sight::Unhealthy(reason, message),
+            Self::Held(held) => held.sight,
+            Self::Working(..) | Self::Resting(..) | Self::Stalled(..) | Self::Failing(..) => {
+                Sight::Unknown
+            }
         }
     }
 
@@ -51,6 +129,7 @@ impl Outcome {
             Self::Resting(..) => "resting",
             Self::Stalled(..) => "stalled",
             Self::Failing(..) => "error",
+            Self::Held(_) => "held",
         }
     }
 }
@@ -132,6 +211,7 @@ pub(super) fn conditions(
             (Reconciling, True, *reason, message.clone()),
             (Synced, Unknown, *reason, message.clone()),
         ],
+        Outcome::Held(held) => held.conditions(),
     };
     wanted
         .into_iter()
@@ -153,4 +233,65 @@ pub(super) fn conditions(
             }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(outcome: &Outcome) -> String {
+        let made = conditions(&[], outcome, 1, Timestamp::UNIX_EPOCH);
+        let texts = made.iter().map(|it| {
+            let (type_, status, reason) = (it.type_, it.status, it.reason);
+            format!("{type_:?}={status:?}/{reason:?}")
+        });
+        texts.collect::<Vec<_>>().join(" ")
+    }
+
+    fn held(reason: Reason, is_plan: bool, sight: Sight) -> Outcome {
+        Outcome::Held(Held {
+            reason,
+            message: "2 changes".to_owned(),
+            is_plan,
+            sight,
+        })
+    }
+
+    /// Nothing of it is Stalled or Reconciling: a tool that waits has nothing to wait for, and nothing failed (design §4).
+    #[test]
+    fn what_is_only_shown_follows_the_services_unless_a_person_is_waited_for() {
+        use Reason::{
+            AwaitingApproval, EnvironmentExists, EnvironmentNotFound, NotReady, ObserveOnly,
+        };
+        let broken = || Sight::Unhealthy(NotReady, "api: no pods".to_owned());
+        let rows = [
+            (
+                held(ObserveOnly, true, Sight::Healthy),
+                "Ready=True/Ready Synced=False/ObserveOnly Drifted=True/ObserveOnly Healthy=True/Ready",
+            ),
+            (
+                held(ObserveOnly, true, broken()),
+                "Ready=False/NotReady Synced=False/ObserveOnly Drifted=True/ObserveOnly Healthy=False/NotReady",
+            ),
+            (
+                held(EnvironmentNotFound, true, Sight::Unknown),
+                "Ready=False/EnvironmentNotFound Synced=False/EnvironmentNotFound Drifted=True/EnvironmentNotFound",
+            ),
+            (
+                held(EnvironmentExists, false, Sight::Healthy),
+                "Ready=True/Ready Synced=False/EnvironmentExists Healthy=True/Ready",
+            ),
+            (
+                held(AwaitingApproval, true, Sight::Healthy),
+                "Ready=False/AwaitingApproval Synced=False/AwaitingApproval Drifted=True/AwaitingApproval Healthy=True/Ready",
+            ),
+            (
+                held(AwaitingApproval, true, Sight::Unknown),
+                "Ready=False/AwaitingApproval Synced=False/AwaitingApproval Drifted=True/AwaitingApproval",
+            ),
+        ];
+        for (outcome, expected) in rows {
+            assert_eq!(told(&outcome), expected, "{outcome:?}");
+        }
+    }
 }

@@ -6,13 +6,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use crate::plan::environment::RecordedWorkload;
+
 pub(super) use values::{Place, values};
+
+/// Where the pods of a workload are described.
+const PODS: [&str; 2] = [
+    "/spec/template/spec",
+    "/spec/jobTemplate/spec/template/spec",
+];
 
 /// A service as Zadig renders it (Z§4.4), read.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Rendered {
     /// Workloads by kind and name, with their text where a change of it replaces all their pods.
     pub workloads: BTreeMap<(String, String), Option<String>>,
+    /// The same workloads, as Zadig records them.
+    pub record: BTreeMap<(String, String), RecordedWorkload>,
     /// The documents in a fixed form, without images and replica counts: workflows and people change those all day.
     pub normal: Vec<String>,
 }
@@ -25,10 +35,12 @@ pub(super) fn read(yaml: &str) -> Option<Rendered> {
         return None;
     }
     let mut workloads = BTreeMap::new();
+    let mut record = BTreeMap::new();
     let mut normal: Vec<String> = Vec::with_capacity(documents.len());
     for mut document in documents {
         let workload = workload(&document);
-        if workload.is_some() {
+        if let Some(workload) = &workload {
+            record.insert(workload.clone(), recorded(&document));
             remove(&mut document, "/spec", "replicas");
             each_container(&mut document, |container| {
                 container.remove("image");
@@ -42,7 +54,11 @@ pub(super) fn read(yaml: &str) -> Option<Rendered> {
         normal.push(text);
     }
     normal.sort();
-    Some(Rendered { workloads, normal })
+    Some(Rendered {
+        workloads,
+        record,
+        normal,
+    })
 }
 
 /// The workloads of a template, if its text can be read without rendering it.
@@ -115,6 +131,25 @@ fn workload(document: &Value) -> Option<(String, String)> {
     is_workload(document).then(|| (kind.to_owned(), name))
 }
 
+fn recorded(workload: &Value) -> RecordedWorkload {
+    let replicas = workload.pointer("/spec/replicas").and_then(Value::as_i64);
+    let names = |list: &str| {
+        let found = PODS
+            .iter()
+            .filter_map(|pods| workload.pointer(&format!("{pods}/{list}")));
+        let containers = found.filter_map(Value::as_array).flatten();
+        containers
+            .filter_map(|container| Some(container.get("name")?.as_str()?.to_owned()))
+            .collect()
+    };
+    RecordedWorkload {
+        // As the cluster takes it where nothing is said.
+        replicas: replicas.and_then(|it| i32::try_from(it).ok()).unwrap_or(1),
+        containers: names("containers"),
+        init_containers: names("initContainers"),
+    }
+}
+
 /// Whether Zadig shows images and replicas of it, and stores them beside the variables.
 fn is_workload(document: &Value) -> bool {
     matches!(
@@ -142,10 +177,7 @@ fn remove(document: &mut Value, path: &str, field: &str) {
 }
 
 fn each_container(document: &mut Value, mut change: impl FnMut(&mut Map<String, Value>)) {
-    for base in [
-        "/spec/template/spec",
-        "/spec/jobTemplate/spec/template/spec",
-    ] {
+    for base in PODS {
         for list in ["containers", "initContainers"] {
             let containers = document.pointer_mut(&format!("{base}/{list}"));
             containers
@@ -172,7 +204,13 @@ mod tests {
         let deployed = API
             .replace("r/api:1", "r/api:2")
             .replace("replicas: 2", "replicas: 5");
-        assert_eq!(read(&deployed).unwrap(), before);
+        let deployed = read(&deployed).unwrap();
+        assert_eq!(
+            (&deployed.normal, &deployed.workloads),
+            (&before.normal, &before.workloads)
+        );
+        let replicas = |read: &Rendered| read.record.values().map(|it| it.replicas).sum::<i32>();
+        assert_eq!((replicas(&before), replicas(&deployed)), (2, 5));
         assert_ne!(read(&API.replace("info", "debug")).unwrap(), before);
     }
 

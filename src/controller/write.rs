@@ -9,6 +9,7 @@ use super::outcome::Outcome;
 use super::zadig::Zadig;
 use crate::api::condition::Reason;
 use crate::api::environment::Ownership;
+use crate::api::management::Management;
 use crate::error::Error;
 use crate::plan::environment::EnvKey;
 
@@ -22,6 +23,8 @@ pub(super) struct Writer<'a, K> {
     pub(super) zadig: &'a Zadig,
     /// The environment that is written to.
     pub(super) key: &'a EnvKey,
+    /// How the environment is managed.
+    pub(super) management: Management,
 }
 
 /// What an environment has to be like at the moment of a call.
@@ -42,9 +45,10 @@ pub(super) enum Sent {
 }
 
 impl<K: Managed> Writer<'_, K> {
-    /// Whether anything may be begun for this object.
+    /// Whether anything may be begun for this object. Of an environment that is only observed nothing that is planned gets
+    /// here; this is the lock behind that door.
     pub(super) fn may_write(&self) -> bool {
-        self.ctx.may_act()
+        self.management != Management::Observe && self.ctx.may_act()
     }
 
     /// Stores whose object it is, with the finalizer; false: not now.

@@ -13,6 +13,7 @@ pub mod duration;
 pub mod env_config;
 pub mod environment;
 pub mod home;
+pub mod management;
 pub mod redact;
 pub mod secret;
 pub mod service_binding;

@@ -29,6 +29,8 @@ mod judge;
 mod kubectl;
 mod lifetime;
 mod limits;
+mod live_drift;
+mod management;
 mod mistakes;
 mod outage;
 mod ownership;

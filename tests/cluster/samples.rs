@@ -86,6 +86,15 @@ fn every_sample_is_taken_by_the_api_server_and_becomes_ready() {
             for (file, object) in &samples {
                 apply(world, file, object, true).await;
             }
+            for (_, object) in &samples {
+                let spec = &object.data["spec"];
+                if let (Some(key), Some("Observe")) =
+                    (spec["envKey"].as_str(), spec["management"].as_str())
+                {
+                    // What is only observed is somebody else's.
+                    world.zadig.create(key, &["api"]).await;
+                }
+            }
             world.apply(&world.token_secret(&world.zadig.token)).await;
             for (file, object) in &samples {
                 let mut object = object.clone();

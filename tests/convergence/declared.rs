@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use proptest::prelude::*;
 use zadig_operator::api::environment::{
-    Creation, DeployType, FieldPolicy, Prune, RegistryRef, WorkloadKind,
+    Creation, DeployType, FieldPolicy, LiveDrift, Prune, RegistryRef, WorkloadKind,
 };
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::sharing::Declared;
@@ -262,6 +262,18 @@ pub(crate) fn foreigns(count: Range<usize>) -> impl Strategy<Value = Vec<Foreign
     prop::collection::vec(lasting, count)
 }
 
+/// What comes between the steps of a repair, and loses nothing that is stored.
+pub(crate) fn hitches(count: Range<usize>) -> impl Strategy<Value = Vec<Interruption>> {
+    let one = prop_oneof![
+        Just(Interruption::Pass),
+        Just(Interruption::LoseAnswer),
+        Just(Interruption::Refuse),
+        Just(Interruption::Crash),
+        Just(Interruption::Restart),
+    ];
+    prop::collection::vec(one, count)
+}
+
 /// Any order of interruptions.
 pub(crate) fn interruptions(count: Range<usize>) -> impl Strategy<Value = Vec<Interruption>> {
     let one = prop_oneof![
@@ -356,32 +368,36 @@ pub(crate) fn environments() -> BoxedStrategy<Environment> {
         .prop_flat_map(move |(global, binds)| {
             let bound = binds && global.is_some();
             let services = (of("api", bound), of("db", bound), of("web", bound));
+            let live = prop_oneof![Just(LiveDrift::Report), Just(LiveDrift::Repair)];
             let prune = prop_oneof![
                 3 => Just(Prune::Owned), 1 => Just(Prune::All), 1 => Just(Prune::None),
             ];
-            (Just(global), services, prune, any::<bool>())
+            (Just(global), services, prune, any::<bool>(), live)
         })
-        .prop_map(|(global, (api, db, web), prune, registry)| Environment {
-            deploy_type: DeployType::KubernetesYaml,
-            alias: None,
-            cluster: None,
-            namespace: NAMESPACE.to_owned(),
-            registry: registry.then(|| RegistryRef {
-                address: None,
-                id: Some("r-default".to_owned()),
-            }),
-            global_variables: global
-                .map(|value| ("LOG".to_owned(), SecretText::new(value)))
-                .into_iter()
-                .collect(),
-            configs: BTreeSet::new(),
-            sharing: Declared::default(),
-            services: [("api", api), ("db", db), ("web", web)]
-                .into_iter()
-                .filter_map(|(name, service)| Some((name.to_owned(), service?)))
-                .collect(),
-            creation: Creation::CreateOrAdopt,
-            prune,
-        })
+        .prop_map(
+            |(global, (api, db, web), prune, registry, live_drift)| Environment {
+                live_drift,
+                deploy_type: DeployType::KubernetesYaml,
+                alias: None,
+                cluster: None,
+                namespace: NAMESPACE.to_owned(),
+                registry: registry.then(|| RegistryRef {
+                    address: None,
+                    id: Some("r-default".to_owned()),
+                }),
+                global_variables: global
+                    .map(|value| ("LOG".to_owned(), SecretText::new(value)))
+                    .into_iter()
+                    .collect(),
+                configs: BTreeSet::new(),
+                sharing: Declared::default(),
+                services: [("api", api), ("db", db), ("web", web)]
+                    .into_iter()
+                    .filter_map(|(name, service)| Some((name.to_owned(), service?)))
+                    .collect(),
+                creation: Creation::CreateOrAdopt,
+                prune,
+            },
+        )
         .boxed()
 }

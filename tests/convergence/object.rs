@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::TestCaseError;
 use zadig_operator::api::environment::{AppliedService, Deletion, Ownership, OwnershipState};
+use zadig_operator::api::management::ProposedPlan;
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::{
     Action, Desired, EnvStatus, Environment, Existence, Observed, plan,
@@ -13,6 +14,7 @@ use zadig_operator::plan::environment::{
 use zadig_operator::plan::{Act, Blocked, Plan};
 
 use crate::declared::Interruption;
+use crate::managed::Managed;
 use crate::rules;
 use crate::zadig::{Env, Zadig};
 
@@ -24,6 +26,8 @@ pub(crate) enum Step {
     /// A call failed, as far as the driver knows.
     Failed,
     Blocked(Vec<Blocked>),
+    /// A plan is shown and not carried out.
+    Shown,
 }
 
 /// What the API server keeps.
@@ -38,6 +42,7 @@ struct Status {
     /// `inventory`: only of an environment that was seen.
     owned: Option<(Ownership, BTreeSet<String>, Option<Timestamp>)>,
     applied: Vec<AppliedService>,
+    shown: Option<ProposedPlan>,
 }
 
 /// One object, and the process that cares for it.
@@ -50,6 +55,8 @@ pub(crate) struct Object {
     disturbance: Option<Interruption>,
     /// Services whose last change the cluster refused, as far as this process and those before it can know.
     refused: BTreeSet<String>,
+    /// How it is managed, and what of that it remembers.
+    pub(crate) managed: Managed,
     /// A memory was lost: what the environment holds need not be what was declared then.
     pub(crate) forgot: bool,
 }
@@ -63,6 +70,7 @@ impl Object {
             stored: Stored::default(),
             disturbance: None,
             refused: BTreeSet::new(),
+            managed: Managed::default(),
             forgot: false,
         }
     }
@@ -86,6 +94,14 @@ impl Object {
     /// A person changes the declaration.
     pub(crate) fn declare(&mut self, environment: Environment) {
         self.desired = Desired::Present(environment);
+        self.speak();
+    }
+
+    /// A person approves what is shown.
+    pub(crate) fn approve(&mut self) {
+        if let Some(shown) = &self.managed.shown {
+            self.managed.approved = Some(shown.hash.clone());
+        }
         self.speak();
     }
 
@@ -150,6 +166,8 @@ impl Object {
             ..Memory::default()
         };
         self.forgot |= !known;
+        let status = self.stored.status.as_ref();
+        self.managed.shown = status.and_then(|status| status.shown.clone());
     }
 
     fn write_status(&mut self) {
@@ -166,6 +184,7 @@ impl Object {
                 )
             }),
             applied: self.memory.applied.values().cloned().collect(),
+            shown: self.managed.shown.clone(),
         });
     }
 
@@ -185,6 +204,11 @@ impl Object {
         let observed = self.observe(zadig);
         let planned = plan(&self.desired, &observed);
         rules::hold(&self.desired, &observed, &planned)?;
+        let Some(planned) = self.managed.judge(&self.desired, &observed, planned) else {
+            self.write_status();
+            zadig.pass(30);
+            return Ok(Step::Shown);
+        };
         let (step, after) = match planned {
             Plan::InSync => {
                 self.take_in(&observed);
@@ -245,6 +269,7 @@ impl Object {
         let environment = self.environment().cloned();
         for action in actions {
             if let Action::RecordOwnership(ownership) = action {
+                self.managed.watch(&self.desired, action)?;
                 self.stored.annotation = Some(ownership.clone());
                 self.record = Some(ownership.clone());
                 self.memory.sent(action, environment.as_ref(), zadig.time());
@@ -287,6 +312,8 @@ impl Object {
     }
 
     fn react(&mut self, action: &Action, zadig: &mut Zadig) -> Result<(), TestCaseError> {
+        self.managed.watch(&self.desired, action)?;
+        self.managed.changed_at = Some(zadig.time());
         let before = zadig.clone();
         zadig.react(action);
         self.note_refusals(action, &before, zadig);

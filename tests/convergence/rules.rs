@@ -8,7 +8,7 @@ use zadig_operator::plan::environment::health::health;
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::variables::is_bound;
 use zadig_operator::plan::environment::{
-    Action, Desired, EnvStatus, Existence, Observed, Variable, plan,
+    Action, Desired, EnvStatus, Existence, Observed, Service, Variable, plan,
 };
 
 use crate::object::{Object, Step};
@@ -98,6 +98,14 @@ pub(crate) fn only_what_is_ours_changed(
                 Desired::Absent { declared, .. } if !memory.known => declared.contains(name),
                 _ => memory.services.contains(name),
             };
+            if matches!(action, Action::TakeOut { .. }) {
+                // It is added anew, with what was noted before.
+                prop_assert!(
+                    memory.applied[name].restore.is_some(),
+                    "{name} is not noted"
+                );
+                continue;
+            }
             let all = environment.is_some_and(|environment| environment.prune == Prune::All);
             prop_assert!(
                 declared.is_none() && (owned || all),
@@ -114,12 +122,15 @@ pub(crate) fn only_what_is_ours_changed(
             for key in declared.variables.keys() {
                 undone.values.insert(key.clone(), was.values[key].clone());
             }
-            if !declared.containers.is_empty() {
+            let known = memory.applied.get(name);
+            let restores = known.is_some_and(|known| known.restore.is_some());
+            if !declared.containers.is_empty() || restores {
                 undone.image.clone_from(&was.image);
                 undone.recorded.clone_from(&was.recorded);
             }
-            if !declared.workloads.is_empty() {
+            if !declared.workloads.is_empty() || restores {
                 undone.replicas = was.replicas;
+                undone.recorded_replicas = was.recorded_replicas;
             }
             if declared.restart_token.is_some() {
                 undone.restarts = was.restarts;
@@ -128,14 +139,17 @@ pub(crate) fn only_what_is_ours_changed(
                 // Zadig offers no way without it (Z§4.11).
                 undone.revision = was.revision;
                 undone.replicas = was.replicas;
+                undone.recorded_replicas = was.recorded_replicas;
             }
         }
+        undone.lost = was.lost;
         for key in is.values.keys().filter(|key| bound(key)) {
             undone.values.insert(key.clone(), was.values[key].clone());
         }
         prop_assert_eq!(&undone, was, "{} changed by {:?}", name, action);
         for (key, global) in &before.globals {
-            let left_alone = declared.is_none_or(|d| !d.variables.contains_key(key));
+            let left_alone = declared.is_none_or(|d| !d.variables.contains_key(key))
+                && after.services.contains_key(name);
             if left_alone && global.related.contains(name) {
                 prop_assert!(bound(key), "{} of {} unbound by {:?}", key, name, action);
             }
@@ -234,6 +248,25 @@ pub(crate) fn what_the_cluster_refused_is_told(
         } else if runs {
             prop_assert_eq!(status.message, None);
         }
+    }
+    Ok(())
+}
+
+/// A repaired service is as it was, whatever of it is declared.
+pub(crate) fn it_is_back_as_it_was(
+    declared: &Service,
+    was: &Running,
+    is: &Running,
+) -> Result<(), TestCaseError> {
+    prop_assert!(!is.lost);
+    prop_assert_eq!(&is.values, &was.values);
+    let is_held = |policy: FieldPolicy| policy == FieldPolicy::Enforce;
+    if !declared.containers.values().any(|it| is_held(it.policy)) {
+        prop_assert_eq!(&is.recorded, &was.recorded);
+        prop_assert_eq!(&is.image, &was.recorded);
+    }
+    if !declared.workloads.values().any(|it| is_held(it.policy)) {
+        prop_assert_eq!(is.replicas, was.recorded_replicas);
     }
     Ok(())
 }

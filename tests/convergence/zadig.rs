@@ -13,8 +13,8 @@ use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::sharing::Around;
 use zadig_operator::plan::environment::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Existence,
-    GlobalVariable, LiveWorkload, Moved, Observed, ObservedService, Present, Registry, Template,
-    TemplateVariable, Variable, VariableValue,
+    GlobalVariable, LiveWorkload, Moved, Observed, ObservedService, Present, RecordedWorkload,
+    Registry, Template, TemplateVariable, Variable, VariableValue,
 };
 use zadig_operator::plan::secret::SecretText;
 
@@ -58,11 +58,15 @@ pub(crate) struct Running {
     /// What the pods have, and since when they all have it.
     pub(crate) effective: BTreeMap<String, String>,
     pub(crate) pods: i64,
+    /// The cluster has lost its workload.
+    pub(crate) lost: bool,
     /// The cluster refuses every patch, and Zadig says success (Z§14.23).
     pub(crate) jammed: bool,
     pub(crate) recorded: String,
     pub(crate) image: String,
     pub(crate) replicas: i32,
+    /// What Zadig records: it does not see who scales in the cluster.
+    pub(crate) recorded_replicas: i32,
     pub(crate) restarts: u32,
 }
 
@@ -126,9 +130,11 @@ impl Zadig {
             values,
             pods: self.now,
             jammed: false,
+            lost: false,
             recorded: image.clone(),
             image,
             replicas: 1,
+            recorded_replicas: 1,
             restarts: 0,
         }
     }
@@ -159,12 +165,20 @@ impl Zadig {
             Action::DeployReleases { services } => {
                 assert!(services.is_empty(), "nothing here is deployed by Helm");
             }
-            // The first two are not for an environment that is there, and of the others nothing is declared here.
+            // These are not for an environment that is there, and of the others nothing is declared here.
             Action::RecordOwnership(_)
+            | Action::NoteRestore { .. }
             | Action::CreateEnvironment(_)
             | Action::EnableSharing
             | Action::DisableSharing
             | Action::SetPortal { .. } => {}
+            Action::TakeOut { service, .. } => {
+                env.services.remove(service);
+                for variable in env.globals.values_mut() {
+                    variable.related.remove(service);
+                }
+                env.update_time = now;
+            }
             Action::SetRegistry { registry_id } => env.registry.clone_from(registry_id),
             Action::PutGlobalVariables { variables, .. } => {
                 env.globals.clone_from(variables);
@@ -196,7 +210,7 @@ impl Zadig {
                     {
                         service.revision = revisions[name];
                         // A newer template takes its own number of replicas along (Z§14.15).
-                        service.replicas = 1;
+                        (service.replicas, service.recorded_replicas) = (1, 1);
                     }
                 }
                 env.work(EnvStatus::Updating, now);
@@ -222,6 +236,7 @@ impl Zadig {
             } => {
                 if let Some(service) = env.services.get_mut(service) {
                     service.replicas = *replicas;
+                    service.recorded_replicas = *replicas;
                 }
                 env.update_time = now;
             }
@@ -375,6 +390,10 @@ impl Env {
         }
     }
 
+    fn is_lost(&self, name: &str) -> bool {
+        self.services.get(name).is_some_and(|service| service.lost)
+    }
+
     pub(crate) fn is_idle(&self) -> bool {
         matches!(
             self.status,
@@ -400,7 +419,8 @@ impl Env {
                     // More than the driver looks at: a look too many must not make a difference.
                     let live = declared.is_some();
                     let variables = declared.is_some_and(|d| !d.variables.is_empty());
-                    let shown = service.show(name, zadig, live, variables);
+                    let looks = variables || self.is_lost(name);
+                    let shown = service.show(name, zadig, live, looks);
                     (name.clone(), shown)
                 })
                 .collect(),
@@ -423,6 +443,8 @@ impl Running {
     pub(crate) fn set(&mut self, key: &str, value: String, now: i64) {
         let old = self.values.insert(key.to_owned(), value.clone());
         if old != Some(value) && !self.jammed {
+            // A changed text of what is missing is applied anew (Z§6.5).
+            self.lost = false;
             self.effective.clone_from(&self.values);
             self.pods = now;
         }
@@ -456,8 +478,22 @@ impl Running {
             } else {
                 BTreeMap::new()
             },
-            live: live.then(|| vec![workload]),
             helm: None,
+            record: BTreeMap::from([(
+                ("Deployment".to_owned(), name.to_owned()),
+                RecordedWorkload {
+                    replicas: self.recorded_replicas,
+                    containers: BTreeSet::from([name.to_owned()]),
+                    init_containers: BTreeSet::new(),
+                },
+            )]),
+            live: live.then(|| {
+                if self.lost {
+                    Vec::new()
+                } else {
+                    vec![workload]
+                }
+            }),
         }
     }
 }

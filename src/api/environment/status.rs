@@ -7,8 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Diagnosis;
+use super::live::Restore;
 use super::sharing::SharingStatus;
 use crate::api::condition::Condition;
+use crate::api::management::ProposedPlan;
 use crate::api::schema;
 
 /// Most services in status: declared ones and those that are on their way out.
@@ -74,6 +76,9 @@ pub struct ZadigEnvironmentStatus {
     /// What is remembered of the environment's part in sharing, as Zadig does not show it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<SharingStatus>,
+    /// The plan that is shown and not carried out (`management` Observe and Approve), or is carried out after its approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<ProposedPlan>,
     /// The last change that was made in Zadig.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_change: Option<LastChange>,
@@ -183,6 +188,9 @@ pub struct AppliedService {
     /// A call with another `helm` was sent, and it is not known what became of it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub helm_in_doubt: bool,
+    /// What has to be put back after the service is added anew (`liveDrift: Repair`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore: Option<Restore>,
     /// The fields with policy OnCreate still have to be set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub initial: bool,

@@ -46,6 +46,7 @@ pub(in crate::controller) async fn content(
         git,
         creation,
         deletion: _,
+        approved_plan: _,
         suspend: _,
     } = &object.spec;
     let namespace = object.namespace().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod act;
 mod desired;
+mod managed;
 mod observe;
 mod status;
 
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
@@ -21,21 +21,23 @@ use self::status::Facts;
 pub(super) use self::status::inventory;
 use super::context::Context;
 use super::driver::{self, Failures, Managed, Rest};
-use super::home;
 use super::link::{Unlinked, link};
-use super::outcome::Outcome;
+use super::outcome::{Held, Outcome, Sight};
 use super::queue::Requeue;
 use super::write::{Needs, Sent, Writer};
+use super::{home, management};
 use crate::api::condition::{Condition, Reason};
 use crate::api::env_config::{
     ConfigDeletion, ConfigInventory, ZadigEnvConfig, ZadigEnvConfigStatus,
 };
 use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
+use crate::api::management::{Management, ProposedPlan};
 use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::claim::{Claim, rival};
-use crate::plan::env_config::{Action, Config, Desired, Memory, Observed, plan};
+use crate::plan::env_config::{Action, Config, Desired, Existence, Memory, Observed, plan};
 use crate::plan::environment::lifetime::is_protected;
+use crate::plan::management::Ruling;
 use crate::plan::{Licence, Plan};
 
 /// How long a repaired difference counts towards "does not converge".
@@ -59,6 +61,8 @@ impl Managed for ZadigEnvConfig {
 pub(super) struct Local {
     memory: Memory,
     record: Option<Ownership>,
+    /// The plan that was last shown, or is carried out after an approval.
+    plan: Option<ProposedPlan>,
     loaded: bool,
     /// What was declared at the last complete look: generation, digest of the content, reconcile-now annotation.
     declared: Option<(i64, String, Option<String>)>,
@@ -73,6 +77,7 @@ impl Local {
         Self {
             memory: Memory::default(),
             record: None,
+            plan: None,
             loaded: false,
             declared: None,
             rest: None,
@@ -103,7 +108,8 @@ pub(super) async fn reconcile(
     let local = &mut *local.lock().await;
     let started = Instant::now();
     let step = attempt(&object, &ctx, local).await;
-    let record = local.record.as_ref();
+    let (record, plan) = (local.record.as_ref(), local.plan.as_ref());
+    let wrote_at = local.memory.wrote_at;
     let judged = (&mut local.failures, &mut local.rest);
     driver::conclude(
         &*object,
@@ -116,6 +122,8 @@ pub(super) async fn reconcile(
                 generation: object.metadata.generation.unwrap_or_default(),
                 now,
                 record,
+                plan,
+                wrote_at,
                 used_by: told.used_by,
                 change: told.change,
                 handled: object.annotations().get(RECONCILE_ANNOTATION),
@@ -149,15 +157,15 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
             ),
         )));
     };
+    if let (true, Some(why)) = (
+        deleting,
+        management::hands_off(object.spec.suspend, &environment),
+    ) {
+        management::tell_stays(object, ctx, why, "the object stays in the environment").await;
+        return release(object, ctx, "left in Zadig: nothing was called").await;
+    }
     if object.spec.suspend || environment.spec.suspend {
-        if !deleting {
-            return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
-        }
-        let note = "deleted while suspended: the object stays in the environment";
-        let reason = Reason::Suspended.as_str();
-        ctx.event(object, EventType::Normal, reason, "Release", note)
-            .await;
-        return release(object, ctx, "suspended: nothing was called").await;
+        return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
     }
     if let (false, Some(over)) = (deleting, home::over(&environment)) {
         return Ok(told(over));
@@ -170,14 +178,15 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
             Err(outcome) => return Ok(told(outcome)),
         }
     };
-    let declared = declared(object, content.as_ref(), ctx);
+    let management = environment.spec.management;
+    let declared = declared(object, content.as_ref(), management, ctx);
     let person_spoke = local
         .declared
         .as_ref()
         .is_some_and(|known| known != &declared);
     let now = Timestamp::now();
     if person_spoke || repairs_are_old(&local.memory, now) {
-        local.memory.repairs = 0;
+        local.memory.repairs.clear();
     }
     let zadig = match link(&environment, ctx, deleting).await? {
         Ok(zadig) => zadig,
@@ -220,15 +229,39 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     let planned = plan(&desired, &observed);
     local.declared = Some(declared);
     local.rest = None;
+    let judged = (&desired, &observed);
+    let (planned, shown) = match managed::ruling(object, ctx, management, local, judged, planned) {
+        Ruling::Free(planned, kept) => {
+            local.plan = kept;
+            (planned, None)
+        }
+        Ruling::Shown(shown) => {
+            let held = management::tell(object, ctx, local.plan.as_ref(), &shown).await;
+            local.plan = Some(shown.plan);
+            (Plan::InSync, Some(held))
+        }
+    };
     let mut found = Told {
         used_by,
         change: None,
     };
+    let look_after = driver::jittered(zadig.intervals.deep);
+    if let Some(held) = shown.or_else(|| management::blocked(management, &planned)) {
+        // An object has no health: it is there, or not.
+        let sight = match observed.live {
+            Existence::Present(_) => Sight::Healthy,
+            Existence::Absent => Sight::Unknown,
+        };
+        local.rest = Some(Rest::new(look_after));
+        let held = Outcome::Held(Held { sight, ..held });
+        return Ok(Step::Tell(held, found, look_after));
+    }
     Ok(match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::InSync => {
-            driver::keep_claim(object, ctx, local.record.as_ref()).await?;
-            let look_after = driver::jittered(zadig.intervals.deep);
+            if management != Management::Observe {
+                driver::keep_claim(object, ctx, local.record.as_ref()).await?;
+            }
             local.rest = Some(Rest::new(look_after));
             Step::Tell(Outcome::Ready, found, look_after)
         }
@@ -238,6 +271,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
                 ctx,
                 zadig: &zadig,
                 key: &home::key(&environment),
+                management,
             };
             match carry_out(&writer, local, act.actions).await? {
                 None => Step::Quiet(Duration::from_millis(10)),
@@ -282,7 +316,7 @@ async fn carry_out(
         local.memory.sent(&action, Timestamp::now());
         if let Err(error) = sent {
             if !error.is_outage() {
-                local.memory.was_refused();
+                local.memory.was_refused(&action);
             }
             if error.is_licence_refused() {
                 writer.zadig.set_licence(Licence::Refused);
@@ -312,6 +346,7 @@ fn load(object: &ZadigEnvConfig, local: &mut Local) {
     let status = object.status.as_ref();
     let inventory = status.and_then(|status| status.inventory.as_ref());
     local.record = driver::claimed(object).or_else(|| inventory.map(from_inventory));
+    local.plan = status.and_then(|status| status.plan.clone());
     local.memory.wrote_at = status
         .and_then(|status| status.last_change.as_ref())
         .map(|change| change.time.0);
@@ -372,12 +407,14 @@ fn environment(object: &ZadigEnvConfig, ctx: &Context) -> Option<Arc<ZadigEnviro
 fn declared(
     object: &ZadigEnvConfig,
     content: Option<&Config>,
+    management: Management,
     ctx: &Context,
 ) -> (i64, String, Option<String>) {
     let text = content.map(|config| config.object.0.to_string());
     (
         object.metadata.generation.unwrap_or_default(),
-        ctx.digests.digest(text.as_deref()),
+        ctx.digests
+            .digest(text.as_deref().into_iter().chain([management.as_str()])),
         object.annotations().get(RECONCILE_ANNOTATION).cloned(),
     )
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use crate::api::env_config::{ConfigInventory, ZadigEnvConfigStatus};
 use crate::api::environment::{LastChange, Ownership, OwnershipState};
+use crate::api::management::ProposedPlan;
 use crate::controller::outcome::{Outcome, conditions, time};
 use crate::error::bounded;
 
@@ -15,6 +16,9 @@ pub(super) struct Facts<'a> {
     pub(super) generation: i64,
     pub(super) now: Timestamp,
     pub(super) record: Option<&'a Ownership>,
+    pub(super) plan: Option<&'a ProposedPlan>,
+    /// The same time in memory and in status: an approval depends on it.
+    pub(super) wrote_at: Option<Timestamp>,
     pub(super) used_by: Option<Vec<String>>,
     pub(super) change: Option<String>,
     pub(super) handled: Option<&'a String>,
@@ -28,7 +32,7 @@ pub(super) fn status(
 ) -> ZadigEnvConfigStatus {
     let old = old.cloned().unwrap_or_default();
     let change = facts.change.map(|action| LastChange {
-        time: time(facts.now),
+        time: time(facts.wrote_at.unwrap_or(facts.now)),
         action: bounded(&action, CHANGE),
     });
     ZadigEnvConfigStatus {
@@ -36,6 +40,7 @@ pub(super) fn status(
         conditions: conditions(&old.conditions, outcome, facts.generation, facts.now),
         inventory: facts.record.and_then(inventory),
         used_by: facts.used_by.unwrap_or(old.used_by),
+        plan: facts.plan.cloned(),
         last_change: change.or(old.last_change),
         last_handled_reconcile_at: facts.handled.cloned().or(old.last_handled_reconcile_at),
     }

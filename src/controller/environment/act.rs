@@ -29,7 +29,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
     let failed = Error::zadig(action.summary());
     match action {
         // Written to Kubernetes by the driver.
-        Action::RecordOwnership(_) => Ok(()),
+        Action::RecordOwnership(_) | Action::NoteRestore { .. } => Ok(()),
         Action::CreateEnvironment(create) if create.deploy_type == DeployType::Helm => {
             helm::create(zadig, key, create).await
         }
@@ -101,6 +101,11 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
             let names: Vec<&String> = services.iter().collect();
             client
                 .delete_services(Scope::Test, project, env, &names, Resources::Delete)
+                .await
+        }
+        Action::TakeOut { service, .. } => {
+            client
+                .delete_services(Scope::Test, project, env, &[service], Resources::Keep)
                 .await
         }
         Action::UpdateServices { services, .. } => {
@@ -255,6 +260,8 @@ fn values(action: &Action) -> Vec<&str> {
             .collect(),
         Action::DeployReleases { services } => services.values().flat_map(helm::secrets).collect(),
         Action::RecordOwnership(_)
+        | Action::NoteRestore { .. }
+        | Action::TakeOut { .. }
         | Action::SetRegistry { .. }
         | Action::RemoveServices { .. }
         | Action::SetImage { .. }

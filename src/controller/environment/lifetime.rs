@@ -8,6 +8,7 @@ use kube::runtime::events::EventType;
 use super::{Local, Step, Told, owner};
 use crate::api::condition::Reason;
 use crate::api::environment::{Ownership, ZadigEnvironment};
+use crate::api::management::Management;
 use crate::controller::context::Context;
 use crate::controller::outcome::Outcome;
 use crate::controller::{driver, home};
@@ -41,9 +42,10 @@ pub(in crate::controller) fn time_is_over(object: &ZadigEnvironment) -> bool {
     })
 }
 
-/// An environment whose object is to be released without a call is not deleted for its age either.
+/// An environment that is only observed, or whose object is to be released without a call, is not deleted for its age either.
 fn is_spared(object: &ZadigEnvironment, record: Option<&Ownership>) -> bool {
-    record.is_some() && driver::is_orphaned(object)
+    object.spec.management == Management::Observe
+        || (record.is_some() && driver::is_orphaned(object))
 }
 
 /// The time of an environment if it is over, which is remembered; none while its object is being deleted anyway.

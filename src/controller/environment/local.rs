@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::act;
 use crate::api::environment::Ownership;
+use crate::api::management::ProposedPlan;
 use crate::controller::driver::{self, Failures, Rest};
 use crate::controller::outcome::Outcome;
 use crate::controller::write::Writer;
@@ -29,7 +30,9 @@ pub(in crate::controller) struct Local {
     pub(in crate::controller) memory: Memory,
     /// Whose environment it is; like `memory`.
     pub(in crate::controller) record: Option<Ownership>,
-    /// Whether `memory` and `record` were taken.
+    /// The plan that was last shown, or is carried out after an approval; like `memory`.
+    pub(in crate::controller) plan: Option<ProposedPlan>,
+    /// Whether `memory`, `record` and `plan` were taken.
     pub(in crate::controller) loaded: bool,
     /// What was declared at the last complete look: generation, digest of the resolved values, reconcile-now annotation.
     pub(in crate::controller) declared: Option<(i64, String, Option<String>)>,
@@ -68,6 +71,7 @@ impl Local {
         Self {
             memory: Memory::default(),
             record: None,
+            plan: None,
             loaded: false,
             declared: None,
             seen: None,

@@ -5,6 +5,7 @@ mod diagnose;
 mod helm;
 mod lifetime;
 mod local;
+mod managed;
 mod observe;
 mod sharing;
 mod status;
@@ -15,7 +16,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
@@ -32,15 +32,17 @@ use super::desired;
 use super::driver::{self, Managed, Rest};
 use super::env_config;
 use super::link::{Unlinked, link};
+use super::management;
 use super::outcome::Outcome;
 use super::queue::Requeue;
 use super::write::{Needs, Sent, Writer};
 use super::zadig::{Zadig, identity};
-use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::api::condition::{Condition, ConditionStatus, ConditionType};
 use crate::api::environment::{
     self as api, Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
     ZadigEnvironmentStatus,
 };
+use crate::api::management::Management;
 use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::access::Verdict;
@@ -49,10 +51,12 @@ use crate::plan::claim::rival;
 use crate::plan::env_config::Config;
 use crate::plan::environment::health::health;
 use crate::plan::environment::lifetime::is_protected;
+use crate::plan::environment::live;
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
     Action, Bound, Desired, Detail, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
 };
+use crate::plan::management::Ruling;
 use crate::plan::{Blocked, Licence, Plan};
 
 impl Managed for ZadigEnvironment {
@@ -98,6 +102,7 @@ pub(super) async fn reconcile(
     let step = attempt(&object, &ctx, local).await;
     let due = lifetime::watch(&object, &ctx, local).await;
     let (record, memory) = (local.record.as_ref(), &local.memory);
+    let (plan, wrote_at) = (local.plan.as_ref(), local.wrote_at);
     let judged = (&mut local.failures, &mut local.rest);
     let again = driver::conclude(
         &*object,
@@ -117,12 +122,14 @@ pub(super) async fn reconcile(
                 now,
                 record,
                 memory,
+                plan,
                 zadig_status: zadig_status
                     .as_ref()
                     .map(|(word, since)| (word.as_str(), *since)),
                 url: told.url,
                 services: told.services,
-                change: told.change.map(|change| (now, change)),
+                // The same time in memory and in status: an approval depends on it.
+                change: told.change.map(|change| (wrote_at.unwrap_or(now), change)),
                 lifetime: lifetime::of(&object, record),
                 handled: object
                     .annotations()
@@ -154,18 +161,11 @@ async fn attempt(
     if deleting && (policy == Some(Deletion::Orphan) || local.record.is_none()) {
         return release(object, ctx, "orphaned: nothing was called").await;
     }
+    if let (true, Some(why)) = (deleting, management::hands_off(object.spec.suspend, object)) {
+        management::tell_stays(object, ctx, why, "the environment stays in Zadig").await;
+        return release(object, ctx, "left in Zadig: nothing was called").await;
+    }
     if object.spec.suspend {
-        if deleting {
-            ctx.event(
-                object,
-                EventType::Normal,
-                Reason::Suspended.as_str(),
-                "Release",
-                "deleted while suspended: the environment stays in Zadig",
-            )
-            .await;
-            return release(object, ctx, "suspended: nothing was called").await;
-        }
         return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
     }
     let over = lifetime::over(object, local, Timestamp::now());
@@ -287,7 +287,19 @@ async fn attempt(
         around,
         stuck_after: zadig.intervals.stuck,
     };
-    let mut planned = plan(&desired, &observed);
+    let planned = plan(&desired, &observed);
+    let (mut planned, shown) =
+        match managed::ruling(object, ctx, local, &desired, &observed, planned) {
+            Ruling::Free(planned, kept) => {
+                local.plan = kept;
+                (planned, None)
+            }
+            Ruling::Shown(shown) => {
+                let held = management::tell(object, ctx, local.plan.as_ref(), &shown).await;
+                local.plan = Some(shown.plan);
+                (Plan::InSync, Some(held))
+            }
+        };
     if let Some((ownership, memory)) = only_ownership(&desired, &observed, &planned)
         && ctx.may_act()
     {
@@ -296,6 +308,7 @@ async fn attempt(
         local.memory = memory;
         planned = Plan::InSync;
     }
+    let looks_on = object.spec.management == Management::Observe;
     let mut told = Told::default();
     if let Existence::Present(present) = &observed.existence {
         told.zadig_status = Some((present.status.as_str().to_owned(), present.since));
@@ -304,6 +317,7 @@ async fn attempt(
     if let (false, Existence::Present(present)) = (leaving, &observed.existence)
         && owned(local, present)
         && observed.rival.is_none()
+        && !looks_on
     {
         driver::keep_claim(object, ctx, local.record.as_ref()).await?;
     }
@@ -316,6 +330,18 @@ async fn attempt(
         Desired::Present(environment) => Some(environment),
         Desired::Absent { .. } => None,
     };
+    let looked_at = match &observed.existence {
+        Existence::Present(present) => environment.map(|environment| (environment, &**present)),
+        Existence::Absent { .. } => None,
+    };
+    let held = shown.or_else(|| management::blocked(object.spec.management, &planned));
+    let is_foreign = looked_at.is_some_and(|(_, present)| !owned(local, present));
+    if held.is_some() || (looks_on && is_foreign && planned == Plan::InSync) {
+        let look_after = local.look_after(deep_interval(&zadig, ctx, object, local));
+        return Ok(managed::show(
+            object, local, looked_at, held, look_after, told, now,
+        ));
+    }
     let detail = observed.detail();
     if let (Plan::InSync, Some(over)) = (&planned, &over) {
         return lifetime::give_up(object, ctx, local, over).await;
@@ -328,6 +354,7 @@ async fn attempt(
                 ctx,
                 zadig: &zadig,
                 key: &key,
+                management: object.spec.management,
             };
             let mut step = carry_out(&writer, local, environment, detail, act.actions).await?;
             if let Step::Tell(_, into, _) = &mut step {
@@ -401,6 +428,7 @@ fn load(object: &ZadigEnvironment, local: &mut Local) {
     let status = object.status.as_ref();
     let inventory = status.and_then(|status| status.inventory.as_ref());
     local.record = owner(object);
+    local.plan = status.and_then(|status| status.plan.clone());
     local.memory = Memory {
         services: inventory
             .map(|i| i.services.iter().cloned().collect())
@@ -599,7 +627,10 @@ async fn rival_of(object: &ZadigEnvironment, ctx: &Context) -> Result<Option<Str
             && other.spec.env_key == object.spec.env_key
             && other.uid() != object.uid()
             && zadig_identity(&other, ctx).as_ref() == Some(&zadig);
-        if !same {
+        // Whoever only looks on claims nothing.
+        let claims_nothing =
+            other.spec.management == Management::Observe && owner(&other).is_none();
+        if !same || claims_nothing {
             continue;
         }
         let Some(connection) = ctx.connection(&Context::connection_key(&other)) else {
@@ -683,6 +714,14 @@ async fn carry_out(
             }
             continue;
         }
+        if let Action::NoteRestore { .. } = &action {
+            // Stored with the status, before anything is done that it is needed after.
+            local.memory.sent(&action, environment, Timestamp::now());
+            local.rest = None;
+            done.push(action.summary());
+            after = live::NOTED;
+            continue;
+        }
         let counted = match environment {
             Some(_) => Some(Counted::Services),
             None if deleting => Some(Counted::Environment),
@@ -761,6 +800,8 @@ pub(super) fn action_word(action: &Action) -> &'static str {
         Action::CreateEnvironment(_) => "EnvironmentCreated",
         Action::SetRegistry { .. } => "RegistrySet",
         Action::PutGlobalVariables { .. } => "GlobalVariablesSet",
+        Action::NoteRestore { .. } => "RestoreNoted",
+        Action::TakeOut { .. } => "ServiceTakenOut",
         Action::RemoveServices { .. } => "ServicesRemoved",
         Action::UpdateServices { .. } => "ServicesUpdated",
         Action::AddServices { .. } => "ServicesAdded",

@@ -11,14 +11,14 @@ use zadig_client::{EnvironmentSummary, LiveService, Pod, Scope, ServiceDetail};
 
 use super::helm;
 use super::local::Local;
-use crate::api::environment::DeployType;
+use crate::api::environment::{DeployType, LiveDrift};
 use crate::controller::digest::DigestKey;
 use crate::controller::rendered;
 use crate::controller::zadig::{Zadig, env_status, template_variable};
 use crate::error::Error;
 use crate::plan::environment::{
     Catalog, Desired, Detail, EnvKey, EnvStatus, Environment, Existence, GlobalVariable,
-    LiveContainer, LivePod, LiveWorkload, ObservedService, Present, Service, health,
+    LiveContainer, LivePod, LiveWorkload, ObservedService, Present, Service, health, live,
     memory::Memory, variables,
 };
 
@@ -183,6 +183,11 @@ impl Looker<'_> {
             let declared = self.zadig.declared_variables(project, age).await?;
             catalog.global_variables = declared.to_vec();
         }
+        if detail.is_some_and(|detail| has_lost(environment, detail)) {
+            // A service that is taken out has to be addable again.
+            let known = self.zadig.templates(project, age).await?;
+            catalog.services = known.keys().cloned().collect();
+        }
         // The catalogue has no charts (Z§15): an unknown one is refused by the call itself (Z§4.21).
         let has_templates = environment.deploy_type == DeployType::KubernetesYaml;
         let new: Vec<&String> = environment
@@ -257,7 +262,8 @@ impl Looker<'_> {
         let services = found.services.into_iter().map(|service| {
             let declared =
                 environment.and_then(|environment| environment.services.get(&service.service_name));
-            self.service(service, declared, &found.namespace, memory)
+            let live_drift = environment.map(|it| it.live_drift).unwrap_or_default();
+            self.service(service, declared, &found.namespace, memory, live_drift)
         });
         for (name, service, spent) in try_join_all(services).await? {
             calls += spent;
@@ -273,6 +279,7 @@ impl Looker<'_> {
         declared: Option<&Service>,
         namespace: &str,
         memory: &Memory,
+        live_drift: LiveDrift,
     ) -> Result<(String, ObservedService, usize), Error> {
         if helm::is_helm(&found) {
             return self.release(found, declared).await;
@@ -302,7 +309,9 @@ impl Looker<'_> {
         let known = memory.applied.get(&name);
         let rolling = memory.before.contains_key(&name)
             || known.is_some_and(|known| !known.rollouts.is_empty());
+        let repairs = live_drift == LiveDrift::Repair;
         if self.always_live
+            || repairs
             || unhealthy
             || rolling
             || !declared.containers.is_empty()
@@ -316,11 +325,12 @@ impl Looker<'_> {
             .as_ref()
             .is_some_and(|live| missing(declared, live) || unhealthy);
         let mut yaml = None;
-        if lost || !declared.variables.is_empty() {
+        if lost || repairs || !declared.variables.is_empty() {
             calls += 1;
             yaml = self.yaml(&name).await?;
             if let Some(rendered) = yaml.as_deref().and_then(rendered::read) {
                 let digest = |text: String| self.digests.digest([text.as_str()]);
+                service.record = rendered.record;
                 service.expected = Some(
                     rendered
                         .workloads
@@ -391,6 +401,16 @@ impl Looker<'_> {
             .map_err(Error::zadig(format!("read service {service} in {env}")))?;
         Ok(live_workloads(found))
     }
+}
+
+/// Whether the cluster lost something that is to be repaired.
+fn has_lost(environment: &Environment, detail: &Detail) -> bool {
+    let mut services = environment.services.keys();
+    environment.live_drift == LiveDrift::Repair
+        && services.any(|name| {
+            let seen = detail.services.get(name);
+            seen.is_some_and(|seen| !live::missing(seen).is_empty())
+        })
 }
 
 /// Whether a declared container or workload is not to be seen.

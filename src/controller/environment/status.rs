@@ -6,6 +6,7 @@ use super::sharing;
 use crate::api::environment::{
     Inventory, LastChange, Ownership, OwnershipState, ServiceStatus, ZadigEnvironmentStatus,
 };
+use crate::api::management::ProposedPlan;
 use crate::controller::outcome::{Outcome, conditions, time};
 use crate::error::bounded;
 use crate::plan::environment::lifetime::Lifetime;
@@ -17,6 +18,7 @@ pub(super) struct Facts<'a> {
     pub(super) now: Timestamp,
     pub(super) record: Option<&'a Ownership>,
     pub(super) memory: &'a Memory,
+    pub(super) plan: Option<&'a ProposedPlan>,
     pub(super) zadig_status: Option<(&'a str, Timestamp)>,
     pub(super) url: Option<String>,
     pub(super) services: Option<(Vec<ServiceStatus>, usize, usize)>,
@@ -47,6 +49,7 @@ pub(super) fn status(
             .and_then(|record| inventory(record, facts.memory)),
         applied: facts.memory.applied.values().cloned().collect(),
         sharing: sharing::store(facts.memory),
+        plan: facts.plan.cloned(),
         last_change: old.last_change,
         last_handled_reconcile_at: facts
             .handled

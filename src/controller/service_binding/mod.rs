@@ -2,6 +2,7 @@
 //!
 //! It looks and sends as the driver of environments does, for an environment with this service alone.
 
+mod managed;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
-use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
@@ -21,16 +21,17 @@ use super::driver::{self, Managed, Rest};
 use super::environment::{Case, Diagnosis, Local, Looker, View, action_word};
 use super::home::{self, Found};
 use super::link::{Unlinked, link};
-use super::outcome::Outcome;
+use super::outcome::{Held, Outcome};
 use super::queue::Requeue;
 use super::write::{Needs, Sent, Writer};
 use super::zadig::Zadig;
-use super::{deletions, desired, env_config};
+use super::{deletions, desired, env_config, management};
 use crate::api::condition::{Condition, Reason};
 use crate::api::environment::{
     self as api, AppliedService, DeployType, OwnershipState, Prune, ServiceStatus, WorkloadKind,
     ZadigEnvironment,
 };
+use crate::api::management::Management;
 use crate::api::service_binding::{
     BindingDeletion, ZadigServiceBinding, ZadigServiceBindingSpec, ZadigServiceBindingStatus,
 };
@@ -45,6 +46,7 @@ use crate::plan::environment::{
     self as env, Detail, EnvKey, Environment, Existence, Moved, Present, sharing,
 };
 use crate::plan::home::Home;
+use crate::plan::management::Ruling;
 use crate::plan::service_binding::{
     Action, Binding, Desired, Observed, only_workload, plan, scaled,
 };
@@ -92,6 +94,7 @@ pub(super) async fn reconcile(
     let started = Instant::now();
     let step = attempt(&object, &ctx, local).await;
     let (record, memory) = (local.record.as_ref(), &local.memory);
+    let (plan, wrote_at) = (local.plan.as_ref(), local.wrote_at);
     let judged = (&mut local.failures, &mut local.rest);
     driver::conclude(
         &*object,
@@ -105,6 +108,8 @@ pub(super) async fn reconcile(
                 now,
                 record,
                 memory,
+                plan,
+                wrote_at,
                 told,
                 handled: object.annotations().get(RECONCILE_ANNOTATION),
             };
@@ -145,15 +150,15 @@ async fn attempt(
             )));
         }
     };
+    if let (true, Some(why)) = (
+        deleting,
+        management::hands_off(object.spec.suspend, &environment),
+    ) {
+        management::tell_stays(object, ctx, why, "the service stays in the environment").await;
+        return release(object, ctx, "left in Zadig: nothing was called").await;
+    }
     if object.spec.suspend || environment.spec.suspend {
-        if !deleting {
-            return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
-        }
-        let note = "deleted while suspended: the service stays in the environment";
-        let reason = Reason::Suspended.as_str();
-        ctx.event(object, EventType::Normal, reason, "Release", note)
-            .await;
-        return release(object, ctx, "suspended: nothing was called").await;
+        return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
     }
     if let (false, Some(over)) = (deleting, home::over(&environment)) {
         return Ok(told(over));
@@ -175,7 +180,8 @@ async fn attempt(
         Err(Unlinked::Tell(outcome)) => return Ok(told(outcome)),
     };
     let key = home::key(&environment);
-    let declared = declared(object, &desired, ctx);
+    let management = environment.spec.management;
+    let declared = declared(object, &desired, management, ctx);
     let person_spoke = local
         .declared
         .as_ref()
@@ -244,6 +250,18 @@ async fn attempt(
         },
     };
     let planned = plan(&desired, &observed);
+    let judged = (&desired, &observed);
+    let (planned, shown) = match managed::ruling(object, ctx, management, local, judged, planned) {
+        Ruling::Free(planned, kept) => {
+            local.plan = kept;
+            (planned, None)
+        }
+        Ruling::Shown(shown) => {
+            let held = management::tell(object, ctx, local.plan.as_ref(), &shown).await;
+            local.plan = Some(shown.plan);
+            (Plan::InSync, Some(held))
+        }
+    };
     local.blocked = matches!(&planned, Plan::Blocked(_));
     local.declared = Some(declared);
     local.seen = seen;
@@ -254,7 +272,7 @@ async fn attempt(
         Desired::Absent { .. } => None,
     };
     let looked_at = match (&observed.inner.existence, declared) {
-        (Existence::Present(present), Some(environment)) => Some((present, environment)),
+        (Existence::Present(present), Some(environment)) => Some((&**present, environment)),
         _ => None,
     };
     let mut found = Told::default();
@@ -270,10 +288,21 @@ async fn attempt(
         let is_labelled = environment.deploy_type == DeployType::KubernetesYaml;
         found.selector = is_labelled.then(|| selector(&key, &object.spec.service.name));
     }
+    let owned = local
+        .record
+        .as_ref()
+        .is_some_and(|record| record.state != OwnershipState::Pending);
+    let looks_on = management == Management::Observe;
+    let held = shown.or_else(|| management::blocked(management, &planned));
+    if held.is_some() || (looks_on && planned == Plan::InSync && !owned) {
+        return Ok(show(object, local, looked_at, held, look_after, found, now));
+    }
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::InSync => {
-            driver::keep_claim(object, ctx, local.record.as_ref()).await?;
+            if !looks_on {
+                driver::keep_claim(object, ctx, local.record.as_ref()).await?;
+            }
             Vec::new()
         }
         Plan::Blocked(blocked) => blocked,
@@ -284,6 +313,7 @@ async fn attempt(
                 ctx,
                 zadig: &zadig,
                 key: &key,
+                management,
             };
             let change = carry_out(&writer, local, declared, detail, act.actions).await?;
             let Some(change) = change else {
@@ -295,10 +325,6 @@ async fn attempt(
         }
         wait @ Plan::Wait(_) => return Ok(told_plan(wait, found)),
     };
-    let owned = local
-        .record
-        .as_ref()
-        .is_some_and(|record| record.state != OwnershipState::Pending);
     match looked_at {
         Some((present, declared)) if owned && !inline => Ok(settle(
             local,
@@ -312,6 +338,37 @@ async fn attempt(
         )
         .await),
         _ => Ok(told_plan(Plan::<Action>::Blocked(blocked), found)),
+    }
+}
+
+/// Tells how the service is, and what is not done about it.
+fn show(
+    object: &ZadigServiceBinding,
+    local: &mut Local,
+    looked_at: Option<(&Present, &Environment)>,
+    held: Option<Held>,
+    look_after: Duration,
+    found: Told,
+    now: Timestamp,
+) -> Step {
+    let detail = looked_at.and_then(|(present, environment)| {
+        found.service.as_ref()?;
+        Some((present.detail.as_ref()?, environment))
+    });
+    let Some((detail, environment)) = detail else {
+        // There is no such service, so nothing can be said of it.
+        local.rest = Some(Rest::new(look_after));
+        return match held {
+            Some(held) => Step::Tell(Outcome::Held(held), found, look_after),
+            None => Step::Quiet(look_after),
+        };
+    };
+    let trouble = health(environment, detail, &local.memory).trouble;
+    let diagnosis = local.diagnose(trouble, driver::is_ready(object), look_after, now);
+    match management::held(held, diagnosis, look_after) {
+        Diagnosis::Healthy => Step::Tell(Outcome::Ready, found, look_after),
+        Diagnosis::Quiet(after) => Step::Quiet(after),
+        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, found, after),
     }
 }
 
@@ -406,6 +463,11 @@ async fn carry_out(
                 }
                 continue;
             }
+            Action::Environment(note @ env::Action::NoteRestore { .. }) => {
+                local.memory.sent(note, declared, Timestamp::now());
+                done.push(action.summary());
+                continue;
+            }
             Action::Environment(call) => call,
         };
         let subjects = Counted::Services.subjects(call);
@@ -468,6 +530,7 @@ fn load(object: &ZadigServiceBinding, local: &mut Local) {
         .and_then(|it| Some((it.name.clone(), it.diagnosis.clone()?)))
         .into_iter()
         .collect();
+    local.plan = status.and_then(|status| status.plan.clone());
     local.wrote_at = status
         .and_then(|status| status.last_change.as_ref())
         .map(|change| change.time.0);
@@ -524,6 +587,7 @@ async fn binding(
         scale_target,
         creation,
         deletion: _,
+        approved_plan: _,
         suspend: _,
     } = &object.spec;
     let wanted = sources(&object.spec).collect();
@@ -551,6 +615,7 @@ async fn binding(
             sharing: sharing::Declared::default(),
             creation: *creation,
             prune: Prune::None,
+            live_drift: spec.live_drift,
         },
         replicas: *replicas,
         scale_target: scale_target.clone(),
@@ -568,9 +633,10 @@ pub(super) fn sources(
 fn declared(
     object: &ZadigServiceBinding,
     desired: &Desired,
+    management: Management,
     ctx: &Context,
 ) -> (i64, String, Option<String>) {
-    let digests = match desired {
+    let digests: Vec<&str> = match desired {
         Desired::Absent { .. } => Vec::new(),
         Desired::Present(binding) => binding
             .environment
@@ -581,7 +647,8 @@ fn declared(
     };
     (
         object.metadata.generation.unwrap_or_default(),
-        ctx.digests.digest(digests),
+        ctx.digests
+            .digest(digests.into_iter().chain([management.as_str()])),
         object.annotations().get(RECONCILE_ANNOTATION).cloned(),
     )
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::Told;
 use crate::api::environment::{LastChange, Ownership};
+use crate::api::management::ProposedPlan;
 use crate::api::service_binding::ZadigServiceBindingStatus;
 use crate::controller::env_config::inventory;
 use crate::controller::outcome::{Outcome, conditions, time};
@@ -19,6 +20,9 @@ pub(super) struct Facts<'a> {
     pub(super) now: Timestamp,
     pub(super) record: Option<&'a Ownership>,
     pub(super) memory: &'a Memory,
+    pub(super) plan: Option<&'a ProposedPlan>,
+    /// The same time in memory and in status: an approval depends on it.
+    pub(super) wrote_at: Option<Timestamp>,
     pub(super) told: Told,
     pub(super) handled: Option<&'a String>,
 }
@@ -37,7 +41,7 @@ pub(super) fn status(
         change,
     } = facts.told;
     let change = change.map(|action| LastChange {
-        time: time(facts.now),
+        time: time(facts.wrote_at.unwrap_or(facts.now)),
         action: bounded(&action, CHANGE),
     });
     ZadigServiceBindingStatus {
@@ -48,6 +52,7 @@ pub(super) fn status(
         selector: selector.or(old.selector),
         inventory: facts.record.and_then(inventory),
         applied: facts.memory.applied.values().next().cloned(),
+        plan: facts.plan.cloned(),
         last_change: change.or(old.last_change),
         last_handled_reconcile_at: facts.handled.cloned().or(old.last_handled_reconcile_at),
     }

@@ -5,10 +5,12 @@
 
 pub mod compare;
 mod git;
+pub mod proposal;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -147,10 +149,8 @@ pub enum Existence {
 pub struct Memory {
     /// When the object was last written by us.
     pub wrote_at: Option<Timestamp>,
-    /// The difference that was last repaired, by field path.
-    pub repaired: Vec<String>,
-    /// How often in a row that was.
-    pub repairs: u32,
+    /// By field path: how often the same difference was repaired lately.
+    pub repairs: BTreeMap<String, u32>,
     /// When the delete call was answered.
     pub delete_sent: Option<Timestamp>,
 }
@@ -158,29 +158,31 @@ pub struct Memory {
 impl Memory {
     /// The memory after `action` was sent at `now`, however it was answered.
     pub fn sent(&mut self, action: &Action, now: Timestamp) {
-        let fields = match action {
-            Action::RecordOwnership(_) => return,
-            Action::Create { .. } => vec!["object".to_owned()],
-            Action::Replace { fields, .. } => fields.clone(),
-            Action::Delete => {
-                self.delete_sent = Some(now);
-                return;
-            }
-        };
-        self.wrote_at = Some(now);
-        self.repairs = if self.repaired == fields {
-            self.repairs + 1
-        } else {
-            1
-        };
-        self.repaired = fields;
+        match action {
+            Action::RecordOwnership(_) => {}
+            Action::Create { .. } | Action::Replace { .. } => self.wrote_at = Some(now),
+            Action::Delete => self.delete_sent = Some(now),
+        }
+        for field in repaired(action) {
+            *self.repairs.entry(field).or_default() += 1;
+        }
+    }
+
+    /// The memory after `action`, which was sent, was refused: nothing was repaired by it.
+    pub fn was_refused(&mut self, action: &Action) {
+        for field in repaired(action) {
+            let repairs = self.repairs.entry(field).or_default();
+            *repairs = repairs.saturating_sub(1);
+        }
     }
 }
 
-impl Memory {
-    /// The memory after a call was refused: nothing was repaired by it.
-    pub fn was_refused(&mut self) {
-        self.repairs = self.repairs.saturating_sub(1);
+/// The differences that an action repairs, by field path.
+fn repaired(action: &Action) -> Vec<String> {
+    match action {
+        Action::RecordOwnership(_) | Action::Delete => Vec::new(),
+        Action::Create { .. } => vec!["object".to_owned()],
+        Action::Replace { fields, .. } => fields.clone(),
     }
 }
 
@@ -415,12 +417,15 @@ fn there(
 /// Why a difference is not repaired now: too soon after the last write, or once too often.
 fn held_back(fields: &[String], observed: &Observed) -> Option<Plan<Action>> {
     let memory = &observed.memory;
-    if memory.repaired == fields && memory.repairs >= REPAIRS {
+    let again = |field: &&String| memory.repairs.get(*field) >= Some(&REPAIRS);
+    let again: Vec<&String> = fields.iter().filter(again).collect();
+    // An object is replaced as a whole, so one field that does not stay as it was written holds up all.
+    if !again.is_empty() {
         return Some(Plan::blocked(
             Reason::DriftDoesNotConverge,
             format!(
                 "{}: repaired {REPAIRS} times and different again; something else writes it, or the cluster does not keep it. Settle who owns it, then set the annotation {}",
-                join(fields),
+                join(again),
                 crate::api::RECONCILE_ANNOTATION
             ),
         ));

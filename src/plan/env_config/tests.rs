@@ -223,6 +223,28 @@ fn a_difference_that_comes_back_is_left_to_a_person() {
 }
 
 #[test]
+fn differences_that_take_turns_at_coming_back_end_too() {
+    let mut observed = observed().owned_as(OwnershipState::Created);
+    let desired = Desired::Present(config(ConfigType::ConfigMap));
+    let turns = [
+        json!({"level": "info"}),
+        json!({"level": "debug", "more": "x"}),
+    ];
+    let mut writes = 0;
+    for holds in turns.iter().cycle() {
+        observed = observed.holding(holds);
+        let Plan::Act(act) = plan(&desired, &observed) else {
+            break;
+        };
+        writes += 1;
+        observed.memory.sent(&act.actions[0], observed.now);
+        observed.now += Duration::from_mins(1);
+        assert!(writes < 10, "it goes on for ever");
+    }
+    assert_eq!(writes, 2 * REPAIRS);
+}
+
+#[test]
 fn an_object_that_was_there_is_taken_over_only_when_asked() {
     let observed = observed().holding(&json!({"level": "info"}));
     assert_snapshot!(planned(config(ConfigType::ConfigMap), &observed), @r#"blocked ConfigExists ConfigMap app exists in the environment and was not made by this object; to take it over: kubectl patch zadigenvconfig <name> --type merge -p '{"spec":{"creation":"CreateOrAdopt"}}'"#);
@@ -492,7 +514,7 @@ fn a_refused_call_is_no_repair_however_often_it_is_made() {
         };
         for action in &act.actions {
             observed.memory.sent(action, observed.now);
-            observed.memory.was_refused();
+            observed.memory.was_refused(action);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::decide::resolve_registry;
 use super::{
     Action, Catalog, Detail, Environment, LiveWorkload, Observed, ObservedService, Present,
-    Service, helm, join, sharing, subject, variables,
+    Service, helm, join, live, sharing, subject, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{DeployType, FieldPolicy, Prune, WorkloadKind};
@@ -96,6 +96,10 @@ pub(in crate::plan) fn diff(
     hold_back_what_was_just_asked(&mut diff, observed);
     hold_back_loops(&mut diff, observed);
     put_refused_ones_last(&mut diff, observed);
+    let is_yaml = desired.deploy_type == DeployType::KubernetesYaml;
+    if is_yaml && diff.actions.is_empty() && diff.pending.is_empty() {
+        live::repair(&mut diff, desired, detail, observed, present);
+    }
     diff
 }
 
@@ -118,8 +122,9 @@ fn services(
             continue;
         }
         let initial = observed.memory.is_initial(name);
-        images(diff, name, service, seen, initial);
-        replicas(diff, name, service, seen, initial);
+        let whole = live::restored(service, observed.memory.applied.get(name));
+        images(diff, name, &whole, seen, initial);
+        replicas(diff, name, &whole, seen, initial);
         if !written.contains(name) {
             restart(diff, name, service, observed);
         }
@@ -326,12 +331,16 @@ fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: 
             continue;
         }
         let problems = check_new_service(name, service, catalog, &globals);
+        let known = observed.memory.applied.get(name);
+        // One that was taken out has to come back, however often.
+        let taken_out = known.is_some_and(|known| known.restore.is_some());
         if let (Some(template), true) = (catalog.templates.get(name), problems.is_empty())
-            && !diff.is_loop(&subject::added(name), observed)
+            && (taken_out || !diff.is_loop(&subject::added(name), observed))
         {
+            let service = live::with_bindings(service, known, &globals);
             services.insert(
                 name.clone(),
-                variables::declared(service, &template.variables),
+                variables::declared(&service, &template.variables),
             );
         }
         diff.blocked.extend(problems);

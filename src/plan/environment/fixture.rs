@@ -16,12 +16,12 @@ use super::memory::Memory;
 use super::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Environment,
     Existence, GlobalVariable, Image, LiveWorkload, Moved, Observed, ObservedService, Present,
-    Registry, Replicas, Service, Template, TemplateVariable, Variable, VariableValue, plan,
-    sharing,
+    RecordedWorkload, Registry, Replicas, Service, Template, TemplateVariable, Variable,
+    VariableValue, plan, sharing,
 };
 use crate::api::environment::{
-    AppliedService, ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership,
-    OwnershipState, Prune, RegistryRef, WorkloadKind,
+    AppliedService, ClusterRef, Creation, Deletion, DeployType, FieldPolicy, LiveDrift, Ownership,
+    OwnershipState, Prune, RegistryRef, Restore, WorkloadKind,
 };
 use crate::plan::budget::Allowance;
 use crate::plan::secret::SecretText;
@@ -51,6 +51,7 @@ pub(in crate::plan) fn environment() -> Environment {
         sharing: sharing::Declared::default(),
         creation: Creation::Create,
         prune: Prune::Owned,
+        live_drift: LiveDrift::Report,
     }
 }
 
@@ -68,6 +69,11 @@ impl Environment {
 
     pub(in crate::plan) fn creation(mut self, creation: Creation) -> Self {
         self.creation = creation;
+        self
+    }
+
+    pub(in crate::plan) fn live_drift(mut self, live_drift: LiveDrift) -> Self {
+        self.live_drift = live_drift;
         self
     }
 
@@ -333,6 +339,7 @@ impl Observed {
             rollouts: Vec::new(),
             helm: None,
             helm_in_doubt: false,
+            restore: None,
             initial: false,
         };
         self.with(|observed| {
@@ -499,7 +506,11 @@ pub(super) fn sent(desired: &Environment, observed: &Observed) -> Observed {
 }
 
 /// The same when only so many were answered.
-pub(super) fn sent_first(count: usize, desired: &Environment, observed: &Observed) -> Observed {
+pub(in crate::plan) fn sent_first(
+    count: usize,
+    desired: &Environment,
+    observed: &Observed,
+) -> Observed {
     let Plan::Act(act) = plan(&Desired::Present(desired.clone()), observed) else {
         panic!("nothing is planned");
     };
@@ -547,6 +558,14 @@ fn seen(name: &str, declared: &Service) -> ObservedService {
             deployment(name),
             Some("text-1".to_owned()),
         )])),
+        record: BTreeMap::from([(
+            deployment(name),
+            RecordedWorkload {
+                replicas,
+                containers: images.keys().cloned().collect(),
+                init_containers: BTreeSet::new(),
+            },
+        )]),
         told: BTreeMap::new(),
         live: Some(vec![LiveWorkload {
             kind: "Deployment".to_owned(),
@@ -714,6 +733,17 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             }
             line
         }
+        Action::NoteRestore { service, restore } => {
+            format!("note of {service}: {}", show_restore(restore))
+        }
+        Action::TakeOut {
+            service,
+            missing,
+            restore,
+        } => format!(
+            "take out {service}, missing {missing:?}, {}",
+            show_restore(restore)
+        ),
         Action::SetImage {
             service,
             kind,
@@ -762,6 +792,24 @@ fn show_deployment(deployment: &Deployment) -> String {
         .collect();
     let new = if *is_new { "new " } else { "" };
     format!("{new}{strategy:?} {source} {overrides:?}")
+}
+
+fn show_restore(restore: &Restore) -> String {
+    let Restore {
+        ours,
+        bound,
+        images,
+        replicas,
+    } = restore;
+    let images: Vec<String> = images
+        .iter()
+        .map(|it| format!("{}={}", it.container, it.image))
+        .collect();
+    let replicas: Vec<String> = replicas
+        .iter()
+        .map(|it| format!("{:?}/{}={}", it.kind, it.name, it.replicas))
+        .collect();
+    format!("ours {ours}, bound {bound:?}, {images:?}, {replicas:?}")
 }
 
 fn show_variables(variables: &[VariableValue]) -> String {

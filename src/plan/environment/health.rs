@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::diagnosis;
 use super::memory::Memory;
 use super::rollout::{self, Progress};
-use super::{Detail, Environment, ObservedService, Service, helm};
+use super::{Detail, Environment, ObservedService, Service, helm, live};
 use crate::api::condition::Reason;
-use crate::api::environment::{FieldPolicy, Rollout, ServiceStatus};
+use crate::api::environment::{FieldPolicy, LiveDrift, Rollout, ServiceStatus};
 
 /// How long pods may take after a change before their service counts as broken. Zadig's own start time-out is 300 s.
 pub const PROGRESS_DEADLINE: Duration = Duration::from_mins(5);
@@ -106,7 +106,15 @@ pub fn health(desired: &Environment, detail: &Detail, memory: &Memory) -> Health
             continue;
         };
         let rollouts = memory.applied.get(name).map(|entry| &entry.rollouts);
-        let trouble = trouble(seen, rollouts.map_or(&[], Vec::as_slice));
+        let lost = match desired.live_drift {
+            LiveDrift::Report => {
+                Some("Zadig does not bring it back by itself. Set spec.liveDrift: Repair, remove the service from the spec and add it again, or repair the template".to_owned())
+            }
+            LiveDrift::Repair => live::restore(name, service, seen, detail)
+                .err()
+                .map(|why| format!("spec.liveDrift: Repair does not bring it back, as {why}")),
+        };
+        let trouble = trouble(seen, rollouts.map_or(&[], Vec::as_slice), lost.as_deref());
         let trouble = trouble.map(|(kind, message)| match kind {
             Trouble::NotReady if detail.creation_failed => (
                 Trouble::NeverReady,
@@ -156,25 +164,24 @@ pub fn is_healthy_word(status: &str) -> bool {
     )
 }
 
-fn trouble(seen: &ObservedService, rollouts: &[Rollout]) -> Option<(Trouble, String)> {
+fn trouble(
+    seen: &ObservedService,
+    rollouts: &[Rollout],
+    lost: Option<&str>,
+) -> Option<(Trouble, String)> {
     if let Some(seen) = &seen.helm {
         return helm::trouble(seen).map(|message| (Trouble::LiveDrift, message));
     }
-    if let (Some(live), Some(expected)) = (&seen.live, &seen.expected) {
-        let missing: BTreeSet<String> = expected
-            .keys()
-            .filter(|workload| !live.iter().any(|live| live.is(workload)))
-            .map(|(kind, name)| format!("{kind}/{name}"))
-            .collect();
-        if !missing.is_empty() {
-            return Some((
-                Trouble::LiveDrift,
-                format!(
-                    "{} missing in the cluster: deleted, or never accepted by it; Zadig does not bring it back by itself. Remove the service from the spec and add it again, or repair the template",
-                    super::join(&missing)
-                ),
-            ));
-        }
+    let missing = live::missing(seen);
+    if !missing.is_empty() {
+        return Some((
+            Trouble::LiveDrift,
+            format!(
+                "{} missing in the cluster: deleted, or never accepted by it; {}",
+                super::join(&missing),
+                lost.unwrap_or("spec.liveDrift: Repair brings it back")
+            ),
+        ));
     }
     let at = |wanted: Progress| {
         let here = rollouts

@@ -128,6 +128,8 @@ impl Memory {
             // Where the number comes from a variable, Zadig rewrites the variable (Z§4.15).
             Action::ScaleWorkload { service, .. } => self.renders_anew(service),
             Action::RecordOwnership(_)
+            | Action::NoteRestore { .. }
+            | Action::TakeOut { .. }
             | Action::SetRegistry { .. }
             | Action::RemoveServices { .. }
             | Action::AddServices { .. }
@@ -153,8 +155,17 @@ impl Memory {
             }
             Action::AddServices { services } => {
                 for name in services.keys() {
-                    self.services.insert(name.clone());
+                    let known = self.applied.get(name);
+                    let restore = known.and_then(|known| known.restore.clone());
+                    // What was not ours does not become so by being added anew.
+                    if restore.as_ref().is_none_or(|restore| restore.ours) {
+                        self.services.insert(name.clone());
+                    }
                     self.fresh(name, desired);
+                    if restore.is_some() {
+                        let entry = self.entry(name);
+                        (entry.restore, entry.initial) = (restore, false);
+                    }
                 }
             }
             Action::DeployReleases { services } => {
@@ -169,6 +180,9 @@ impl Memory {
                     entry.helm = helm.map(|helm| helm.digest.clone());
                     entry.helm_in_doubt = false;
                 }
+            }
+            Action::NoteRestore { service, restore } => {
+                self.entry(service).restore = Some(restore.clone());
             }
             Action::RemoveServices { services } => {
                 for name in services {
@@ -196,6 +210,7 @@ impl Memory {
                 self.sharing.sent(action, now);
             }
             Action::SetRegistry { .. }
+            | Action::TakeOut { .. }
             | Action::PutGlobalVariables { .. }
             | Action::SetImage { .. }
             | Action::ScaleWorkload { .. } => {}
@@ -312,6 +327,10 @@ impl Memory {
             }
             // A workload that the live look does not show yet still has to get its fields.
             entry.initial &= !observed.is_all_there();
+            if observed.is_all_there() {
+                // Whatever was taken out is back, and as it was.
+                entry.restore = None;
+            }
         }
         // An edit that is still to be repaired is told from another renderer by this time, so it stands until then.
         if all_taken {

@@ -3,8 +3,9 @@
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
 //! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`helm`] the releases of a Helm environment,
 //! [`delete`] the way out, [`lifetime`] when it is taken, [`memory`] what has to be remembered because Zadig never shows it again,
-//! [`rollout`] the proof that a change reached the pods, [`health`] what users see of the services, [`diagnosis`] why one
-//! of them is not healthy, [`sharing`] base environments and what is made on top of them.
+//! [`proposal`] how a plan is put before a person, [`rollout`] the proof that a change reached the pods, [`health`] what users see
+//! of the services, [`diagnosis`] why one of them is not healthy, [`live`] what the cluster has lost of them, [`sharing`] base
+//! environments and what is made on top of them.
 
 pub mod decide;
 pub mod delete;
@@ -13,7 +14,9 @@ pub mod diff;
 pub mod health;
 pub mod helm;
 pub mod lifetime;
+pub mod live;
 pub mod memory;
+pub mod proposal;
 pub mod rollout;
 pub mod sharing;
 pub mod variables;
@@ -38,8 +41,8 @@ use super::budget::{Allowance, ENVIRONMENT};
 use super::env_config::Config;
 use super::secret::SecretText;
 use crate::api::environment::{
-    ClusterRef, Creation, Deletion, DeployType, FieldPolicy, Ownership, PortalServer, Prune,
-    RegistryRef, WorkloadKind,
+    ClusterRef, Creation, Deletion, DeployType, FieldPolicy, LiveDrift, Ownership, PortalServer,
+    Prune, RegistryRef, Restore, WorkloadKind,
 };
 
 /// What the object asks for.
@@ -89,6 +92,8 @@ pub struct Environment {
     pub creation: Creation,
     /// Which undeclared services are removed.
     pub prune: Prune,
+    /// What is done about objects that the cluster lost.
+    pub live_drift: LiveDrift,
 }
 
 /// A service as declared.
@@ -383,6 +388,8 @@ pub struct ObservedService {
     /// Workloads that the rendered documents hold, by kind and name. With a keyed digest of the text, without images and
     /// replicas, where a change of it replaces all pods by itself.
     pub expected: Option<BTreeMap<(String, String), Option<String>>>,
+    /// The workloads of `expected` as Zadig records them.
+    pub record: BTreeMap<(String, String), RecordedWorkload>,
     /// Values of variables, as far as they can be told from the template and the rendered documents.
     pub told: BTreeMap<String, SecretText>,
     /// The live look.
@@ -402,6 +409,17 @@ impl ObservedService {
                 .all(|(workload, _)| live.iter().any(|live| live.is(workload)))
         })
     }
+}
+
+/// A workload as Zadig records it: what it would be without the cluster's own changes.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RecordedWorkload {
+    /// Number of pods.
+    pub replicas: i32,
+    /// Names of its containers.
+    pub containers: BTreeSet<String>,
+    /// Names of its init containers.
+    pub init_containers: BTreeSet<String>,
 }
 
 /// A workload as it is in the cluster (Z§4.3).
@@ -552,6 +570,22 @@ pub enum Action {
         /// Names.
         services: BTreeSet<String>,
     },
+    /// Remember what a service holds, before it is taken out to be added anew (Kubernetes, not Zadig).
+    NoteRestore {
+        /// Service.
+        service: String,
+        /// What it holds that is not declared.
+        restore: Restore,
+    },
+    /// Take a service out of the environment while its resources stay, to add it anew at once (#21).
+    TakeOut {
+        /// Service.
+        service: String,
+        /// What the cluster has lost of it.
+        missing: BTreeSet<String>,
+        /// What is put back afterwards.
+        restore: Restore,
+    },
     /// Send variables of services that are there; also moves them to the newest template (#19).
     UpdateServices {
         /// By service: the complete list.
@@ -670,6 +704,8 @@ impl Action {
             | Self::DeployReleases { .. }
             | Self::DeleteEnvironment { .. } => true,
             Self::RecordOwnership(_)
+            | Self::NoteRestore { .. }
+            | Self::TakeOut { .. }
             | Self::SetRegistry { .. }
             | Self::RemoveServices { .. }
             | Self::SetImage { .. }
@@ -700,6 +736,8 @@ impl Action {
                 .flat_map(|variable| &variable.related)
                 .collect(),
             Self::RecordOwnership(_)
+            | Self::NoteRestore { .. }
+            | Self::TakeOut { .. }
             | Self::CreateEnvironment(_)
             | Self::SetRegistry { .. }
             | Self::RemoveServices { .. }
@@ -723,6 +761,8 @@ impl Action {
                 Some(format!("{} = {replicas}", self.subject()))
             }
             Self::RecordOwnership(_)
+            | Self::NoteRestore { .. }
+            | Self::TakeOut { .. }
             | Self::CreateEnvironment(_)
             | Self::SetRegistry { .. }
             | Self::PutGlobalVariables { .. }
@@ -750,6 +790,8 @@ impl Action {
     pub fn subjects(&self) -> Vec<String> {
         match self {
             Self::RecordOwnership(_) => vec!["ownership".to_owned()],
+            Self::NoteRestore { .. } => Vec::new(),
+            Self::TakeOut { service, .. } => vec![subject::live(service)],
             Self::CreateEnvironment(_) => vec!["environment".to_owned()],
             Self::SetRegistry { .. } => vec!["registry".to_owned()],
             Self::PutGlobalVariables { changed, .. } => {
@@ -775,16 +817,15 @@ impl Action {
                 container,
                 ..
             } => vec![format!(
-                "services[{service}].containers[{container}].image in {kind}/{workload}"
+                "{} in {kind}/{workload}",
+                subject::image(service, container)
             )],
             Self::ScaleWorkload {
                 service,
                 kind,
                 workload,
                 ..
-            } => vec![format!(
-                "services[{service}].workloads[{kind:?}/{workload}].replicas"
-            )],
+            } => vec![subject::replicas(service, *kind, workload)],
             Self::RestartService { service, .. } => {
                 vec![format!("services[{service}].restartToken")]
             }
@@ -812,6 +853,15 @@ impl Action {
             Self::PutGlobalVariables { changed, .. } => {
                 format!("set global variables {}", join(changed))
             }
+            Self::NoteRestore { service, .. } => {
+                format!("note what {service} holds, to put it back after a repair")
+            }
+            Self::TakeOut {
+                service, missing, ..
+            } => format!(
+                "take {service} out of the environment, its objects stay, to add it anew: {} missing in the cluster",
+                join(missing)
+            ),
             Self::RemoveServices { services } => format!("remove services {}", join(services)),
             Self::UpdateServices { services, upgrades } => {
                 let mut text = format!("set variables of {}", join(services.keys()));
@@ -873,6 +923,8 @@ impl Action {
 
 /// The names of differences that one action repairs several of.
 pub(crate) mod subject {
+    use crate::api::environment::WorkloadKind;
+
     /// The value of a global variable.
     pub(crate) fn global(key: &str) -> String {
         format!("globalVariables[{key}]")
@@ -896,6 +948,26 @@ pub(crate) mod subject {
     /// A service that is not there.
     pub(crate) fn added(service: &str) -> String {
         format!("services[{service}]")
+    }
+
+    /// What the cluster has lost of a service.
+    pub(crate) fn live(service: &str) -> String {
+        format!("services[{service}] in the cluster")
+    }
+
+    /// The image of a container.
+    pub(crate) fn image(service: &str, container: &str) -> String {
+        format!("services[{service}].containers[{container}].image")
+    }
+
+    /// The replicas of a workload.
+    pub(crate) fn replicas(service: &str, kind: WorkloadKind, workload: &str) -> String {
+        format!("services[{service}].workloads[{kind:?}/{workload}].replicas")
+    }
+
+    /// The revision of a service's template.
+    pub(crate) fn template(service: &str) -> String {
+        format!("services[{service}] template")
     }
 }
 

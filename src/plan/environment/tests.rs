@@ -8,6 +8,8 @@ mod differences;
 mod existence;
 mod helm;
 mod lifetime;
+mod live;
+mod loops;
 mod memory;
 mod rollout;
 mod secrets;

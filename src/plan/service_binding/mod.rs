@@ -4,6 +4,7 @@
 //! The comparison of the service itself is that of an environment with this service alone
 //! ([`diff`](super::environment::diff)). Here is decided whose service it is, and when it may be touched.
 
+pub mod proposal;
 #[cfg(test)]
 mod tests;
 

@@ -70,6 +70,7 @@ fn valid(kind: &str) -> Vec<Value> {
                         "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1, "policy": "Enforce"}],
                     }],
                     "creation": "Create", "deletion": "Delete", "deletionProtection": true, "prune": "Owned",
+                    "management": "Approve", "approvedPlan": "x",
                     "bindings": {"from": "Selector", "selector": {"matchLabels": {"team": "blue"}}},
                 })
             };
@@ -113,7 +114,7 @@ fn valid(kind: &str) -> Vec<Value> {
             let config = |type_: &str, source: &str, value: Value| {
                 json!({
                     "environmentRef": {"name": "dev"}, "type": type_, "name": "app",
-                    source: value, "creation": "Create", "deletion": "Delete",
+                    source: value, "creation": "Create", "deletion": "Delete", "approvedPlan": "x",
                 })
             };
             let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap"});
@@ -138,7 +139,7 @@ fn valid(kind: &str) -> Vec<Value> {
                         "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1, "policy": "Enforce"}],
                     },
                     "scaleTarget": {"kind": "StatefulSet", "name": "db"}, "replicas": 1,
-                    "creation": "Create", "deletion": "Delete",
+                    "creation": "Create", "deletion": "Delete", "approvedPlan": "x",
                 })
             };
             let helm = helm(&key).map(|helm| {

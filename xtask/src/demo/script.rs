@@ -75,11 +75,11 @@ impl Script {
     }
 
     fn new(objects: Vec<DynamicObject>, seed: PathBuf, tag: String) -> Result<Self> {
+        // What is only observed would have to be there already.
         let is_environment = |object: &DynamicObject| {
-            object
-                .types
-                .as_ref()
-                .is_some_and(|types| types.kind == ENVIRONMENT)
+            let types = object.types.as_ref();
+            types.is_some_and(|types| types.kind == ENVIRONMENT)
+                && object.data["spec"]["management"] != "Observe"
         };
         // One that waits for objects of other kinds is none of the demo's.
         let stands_alone = |object: &DynamicObject| object.data["spec"]["configRefs"].is_null();

@@ -1,0 +1,96 @@
+//! The part of an environment's reconcile that is about plans which are not carried out.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::local::{Diagnosis, Local};
+use super::{Step, Told};
+use crate::api::condition::Reason;
+use crate::api::environment::ZadigEnvironment;
+use crate::api::management::Management;
+use crate::controller::context::Context;
+use crate::controller::driver;
+use crate::controller::management;
+use crate::controller::outcome::{Held, Outcome};
+use crate::plan::Plan;
+use crate::plan::environment::health::{Health, health};
+use crate::plan::environment::{Action, Desired, Environment, Observed, Present, proposal};
+use crate::plan::management::{Rules, Ruling, judge};
+
+/// How soon an environment is looked at again that is not there.
+const ABSENT_LOOK: Duration = Duration::from_mins(1);
+
+/// Whether the plan may be carried out.
+pub(super) fn ruling(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    local: &Local,
+    desired: &Desired,
+    observed: &Observed,
+    planned: Plan<Action>,
+) -> Ruling<Action> {
+    let Desired::Present(environment) = desired else {
+        // Whoever deletes the object has said so.
+        return Ruling::Free(planned, None);
+    };
+    let rules = Rules {
+        management: object.spec.management,
+        approved: object.spec.approved_plan.as_deref(),
+        known: local.plan.as_ref(),
+    };
+    let propose = |actions: &[Action]| {
+        let draft = proposal::draft(environment, observed, actions, local.wrote_at);
+        draft.propose(|parts| ctx.digests.digest(parts.iter().copied()))
+    };
+    judge(
+        rules,
+        planned,
+        || proposal::ahead(desired, observed),
+        propose,
+    )
+}
+
+/// Tells how the services are, and what is not done about them.
+pub(super) fn show(
+    object: &ZadigEnvironment,
+    local: &mut Local,
+    looked_at: Option<(&Environment, &Present)>,
+    held: Option<Held>,
+    look_after: Duration,
+    mut told: Told,
+    now: Timestamp,
+) -> Step {
+    let seen =
+        looked_at.and_then(|(environment, present)| Some((environment, present.detail.as_ref()?)));
+    let Some((environment, detail)) = seen else {
+        local.rest = None;
+        let held = held.map(|held| match object.spec.management {
+            Management::Observe => Held {
+                reason: Reason::EnvironmentNotFound,
+                message: format!(
+                    "project {} has no environment {}; {}",
+                    object.spec.project_key, object.spec.env_key, held.message
+                ),
+                ..held
+            },
+            Management::Approve | Management::Enforce => held,
+        });
+        return match held {
+            Some(held) => Step::Tell(Outcome::Held(held), told, ABSENT_LOOK),
+            None => Step::Quiet(ABSENT_LOOK),
+        };
+    };
+    let Health {
+        services,
+        ready,
+        trouble,
+    } = health(environment, detail, &local.memory);
+    told.services = Some((services, ready, environment.services.len()));
+    let diagnosis = local.diagnose(trouble, driver::is_ready(object), look_after, now);
+    match management::held(held, diagnosis, look_after) {
+        Diagnosis::Healthy => Step::Tell(Outcome::Ready, told, look_after),
+        Diagnosis::Quiet(after) => Step::Quiet(after),
+        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, told, after),
+    }
+}

@@ -1,0 +1,39 @@
+//! The part of a binding's reconcile that is about plans which are not carried out.
+
+use super::Local;
+use crate::api::management::Management;
+use crate::api::service_binding::ZadigServiceBinding;
+use crate::controller::context::Context;
+use crate::plan::Plan;
+use crate::plan::management::{Rules, Ruling, judge};
+use crate::plan::service_binding::{Action, Desired, Observed, proposal};
+
+/// Whether the plan may be carried out, where the environment is managed like this.
+pub(super) fn ruling(
+    object: &ZadigServiceBinding,
+    ctx: &Context,
+    management: Management,
+    local: &Local,
+    (desired, observed): (&Desired, &Observed),
+    planned: Plan<Action>,
+) -> Ruling<Action> {
+    let Desired::Present(binding) = desired else {
+        // Whoever deletes the object has said so.
+        return Ruling::Free(planned, None);
+    };
+    let rules = Rules {
+        management,
+        approved: object.spec.approved_plan.as_deref(),
+        known: local.plan.as_ref(),
+    };
+    let propose = |actions: &[Action]| {
+        let draft = proposal::draft(binding, observed, actions, local.wrote_at);
+        draft.propose(|parts| ctx.digests.digest(parts.iter().copied()))
+    };
+    judge(
+        rules,
+        planned,
+        || proposal::ahead(desired, observed),
+        propose,
+    )
+}

@@ -1,0 +1,212 @@
+//! An environment's plan as it is put before a person: what is declared, what was seen of it, and the steps.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::{
+    Action, Desired, Environment, Existence, Moved, Observed, ObservedService, Service, Variable,
+    decide, subject,
+};
+use crate::api::environment::FieldPolicy;
+use crate::plan::Plan;
+use crate::plan::management::{self, Draft};
+use crate::plan::secret::SecretText;
+
+/// The plan with what follows from it, as it would be sent: whether the connection is suspended is another matter.
+#[must_use]
+pub fn ahead(desired: &Desired, observed: &Observed) -> Plan<Action> {
+    let mut observed = Observed {
+        connection_suspended: false,
+        ..observed.clone()
+    };
+    management::ahead(decide::plan(desired, &observed), |actions| {
+        record(desired, &mut observed, actions)?;
+        Some(decide::plan(desired, &observed))
+    })
+}
+
+/// The observation after a record of ownership; `None` for anything else.
+fn record(desired: &Desired, observed: &mut Observed, actions: &[Action]) -> Option<()> {
+    let [action @ Action::RecordOwnership(ownership)] = actions else {
+        return None;
+    };
+    let environment = match desired {
+        Desired::Present(environment) => Some(environment),
+        Desired::Absent { .. } => None,
+    };
+    observed.memory.sent(action, environment, observed.now);
+    observed.record = Some(ownership.clone());
+    if observed.moved == Moved::SameZadig {
+        observed.moved = Moved::No;
+    }
+    Some(())
+}
+
+/// What is put before a person. `changed_at` is when this object last changed anything: an approval is for once.
+#[must_use]
+pub fn draft(
+    declared: &Environment,
+    observed: &Observed,
+    actions: &[Action],
+    changed_at: Option<Timestamp>,
+) -> Draft {
+    Draft {
+        declared: declared_texts(declared),
+        seen: seen_texts(declared, observed, changed_at),
+        summary: actions
+            .iter()
+            .filter(|action| !steps(action, declared).is_empty())
+            .map(Action::summary)
+            .collect(),
+        steps: actions
+            .iter()
+            .flat_map(|action| steps(action, declared))
+            .collect(),
+    }
+}
+
+/// Everything that is declared. What does not print stands for itself: variables of services by their keyed digest, and global
+/// variables here.
+fn declared_texts(declared: &Environment) -> Vec<SecretText> {
+    let globals = declared.global_variables.values().cloned();
+    let configs = format!("{declared:?}");
+    globals.chain([SecretText::new(configs)]).collect()
+}
+
+/// What was seen of all that is declared and held, without what moves by itself.
+fn seen_texts(
+    declared: &Environment,
+    observed: &Observed,
+    changed_at: Option<Timestamp>,
+) -> Vec<SecretText> {
+    let mut texts = vec![
+        observed.zadig.clone(),
+        changed_at.map_or_else(String::new, |at| at.as_second().to_string()),
+    ];
+    let Existence::Present(present) = &observed.existence else {
+        return texts.into_iter().map(SecretText::new).collect();
+    };
+    texts.extend([present.cluster_id.clone(), present.namespace.clone()]);
+    let Some(detail) = &present.detail else {
+        return texts.into_iter().map(SecretText::new).collect();
+    };
+    if declared.registry.is_some() {
+        texts.push(detail.registry_id.clone());
+    }
+    for key in declared.global_variables.keys() {
+        if let Some(stored) = detail.global_variables.get(key) {
+            texts.push(format!("{key} {} {:?}", stored.value, stored.related));
+        }
+    }
+    for (name, service) in &declared.services {
+        let seen = detail.services.get(name);
+        texts.push(seen.map_or_else(
+            || format!("{name} absent"),
+            |seen| service_text(name, service, seen),
+        ));
+    }
+    texts.into_iter().map(SecretText::new).collect()
+}
+
+fn service_text(name: &str, service: &Service, seen: &ObservedService) -> String {
+    let held = |container: &&String| {
+        service
+            .containers
+            .get(*container)
+            .is_some_and(|image| image.policy == FieldPolicy::Enforce)
+    };
+    let recorded: Vec<_> = seen
+        .images
+        .iter()
+        .filter(|(container, _)| held(container))
+        .collect();
+    let live: Vec<_> = seen
+        .live
+        .iter()
+        .flatten()
+        .map(|workload| {
+            let images = workload.images.iter();
+            let images: Vec<_> = images.filter(|(container, _)| held(container)).collect();
+            let scaled = service.workloads.iter().any(|((kind, name), wanted)| {
+                wanted.policy == FieldPolicy::Enforce
+                    && workload.is(&(format!("{kind:?}"), name.clone()))
+            });
+            let replicas = workload.replicas.filter(|_| scaled);
+            (&workload.kind, &workload.name, images, replicas)
+        })
+        .filter(|(.., images, replicas)| !images.is_empty() || replicas.is_some())
+        .collect();
+    let texts = service
+        .digest
+        .as_ref()
+        .map(|_| (&seen.rendered, &seen.template_digest));
+    format!("{name} {recorded:?} {live:?} {texts:?}")
+}
+
+/// What an action does, one by one, and what follows from it. Values are part of what is declared.
+#[must_use]
+pub fn steps(action: &Action, declared: &Environment) -> BTreeSet<String> {
+    let follows = |name: &String| follows(name, declared);
+    let more: Vec<String> = match action {
+        // Written to Kubernetes alone, and wanted by whoever declared `creation` or `liveDrift`.
+        Action::RecordOwnership(_) | Action::NoteRestore { .. } => return BTreeSet::new(),
+        Action::TakeOut {
+            service, restore, ..
+        } => {
+            let images = restore.images.iter();
+            let images = images.map(|it| subject::image(service, &it.container));
+            let replicas = restore.replicas.iter();
+            let replicas = replicas.map(|it| subject::replicas(service, it.kind, &it.name));
+            let added = [subject::added(service)].into_iter();
+            added.chain(images).chain(replicas).collect()
+        }
+        // In whichever workload of the service has the container.
+        Action::SetImage {
+            service, container, ..
+        } => return [subject::image(service, container)].into(),
+        Action::CreateEnvironment(create) => create.services.keys().flat_map(follows).collect(),
+        Action::AddServices { services } => services.keys().flat_map(follows).collect(),
+        Action::UpdateServices { services, upgrades } => services
+            .keys()
+            .flat_map(follows)
+            .chain(upgrades.iter().map(|name| subject::template(name)))
+            .collect(),
+        Action::PutGlobalVariables { changed, .. } => binds(changed, declared),
+        _ => Vec::new(),
+    };
+    action.subjects().into_iter().chain(more).collect()
+}
+
+/// What a service that is made or moved to the newest template is given afterwards: its template's images and replicas are
+/// not those that are declared (Z§14.15).
+fn follows(name: &str, declared: &Environment) -> Vec<String> {
+    let Some(service) = declared.services.get(name) else {
+        return Vec::new();
+    };
+    let images = service
+        .containers
+        .keys()
+        .map(|container| subject::image(name, container));
+    let replicas = service
+        .workloads
+        .keys()
+        .map(|(kind, workload)| subject::replicas(name, *kind, workload));
+    images.chain(replicas).collect()
+}
+
+/// The services that can be bound once the global variables are there (Z§14.22).
+fn binds(keys: &BTreeSet<String>, declared: &Environment) -> Vec<String> {
+    let bound = |service: &Service| {
+        keys.iter()
+            .any(|key| service.variables.get(key) == Some(&Variable::Global))
+    };
+    let services = declared.services.iter();
+    services
+        .filter(|(_, service)| bound(service))
+        .flat_map(|(name, _)| {
+            let variables = [subject::variables(name)].into_iter();
+            variables.chain(follows(name, declared))
+        })
+        .collect()
+}
