@@ -21,6 +21,7 @@ mod env_config;
 mod environment;
 mod explain;
 mod fault;
+mod fields;
 mod git_source;
 mod helm;
 mod idle;
