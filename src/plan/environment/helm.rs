@@ -194,7 +194,17 @@ pub(super) fn releases(
         let entry = observed.memory.applied.get(name);
         let verdict = match seen {
             None => Verdict::Send,
-            Some(seen) => verdict(helm, &expected, seen, entry, has_failed, asked),
+            Some(seen) => {
+                // Its values were sent by this object, and were then left alone for a while.
+                let ours = observed.memory.known && observed.memory.services.contains(name);
+                let is_unsettled = entry.is_some_and(|entry| entry.helm_in_doubt)
+                    || (ours && entry.is_none_or(|entry| entry.helm.is_none()));
+                if is_unsettled {
+                    Verdict::Send
+                } else {
+                    verdict(helm, &expected, seen, entry, has_failed, asked)
+                }
+            }
         };
         match verdict {
             Verdict::Same => {}
@@ -208,7 +218,8 @@ pub(super) fn releases(
     if has_failed && calls.is_empty() && !desired.services.is_empty() {
         if asked {
             calls = again(desired, detail, observed);
-        } else {
+        }
+        if calls.is_empty() {
             diff.blocked.push(has_failed_in(&failed));
         }
     }
@@ -280,8 +291,7 @@ fn verdict(
     asked: bool,
 ) -> Verdict {
     let sent = entry.and_then(|entry| entry.helm.as_ref());
-    let in_doubt = entry.is_some_and(|entry| entry.helm_in_doubt);
-    if in_doubt || sent.is_some_and(|sent| sent != &helm.digest) {
+    if sent.is_some_and(|sent| sent != &helm.digest) {
         return Verdict::Send;
     }
     let release = seen.helm.as_ref().and_then(|helm| helm.release.as_ref());

@@ -117,11 +117,17 @@ impl Memory {
                 }
             }
             Action::DeployReleases { services } => {
-                for name in services.keys() {
+                for (name, deployment) in services {
                     let helm = desired.and_then(|d| d.services.get(name)?.helm.as_ref());
-                    if let (Some(entry), Some(helm)) = (self.applied.get_mut(name), helm) {
+                    let digest = helm.map(|helm| helm.digest.clone());
+                    if deployment.is_new {
+                        // If it is there at the next look, it came from this call and holds nothing else.
+                        self.services.insert(name.clone());
+                        self.entry(name).helm = digest;
+                    } else if let (Some(entry), Some(digest)) = (self.applied.get_mut(name), digest)
+                    {
                         let sent = entry.helm.as_ref();
-                        entry.helm_in_doubt |= sent.is_some_and(|sent| sent != &helm.digest);
+                        entry.helm_in_doubt |= sent.is_some_and(|sent| sent != &digest);
                     }
                 }
             }
@@ -172,7 +178,6 @@ impl Memory {
                 self.retry = Retry::WhenChanged;
                 for (name, deployment) in services {
                     if deployment.is_new {
-                        self.services.insert(name.clone());
                         self.fresh(name, desired);
                     }
                     let helm = desired.and_then(|d| d.services.get(name)?.helm.as_ref());
@@ -305,7 +310,7 @@ impl Memory {
             }
             match &service.helm {
                 None => (entry.helm, entry.helm_in_doubt) = (None, false),
-                Some(helm) if entry.helm.is_none() && helm.is_so(observed) => {
+                Some(helm) if entry.helm.is_none() && (helm.is_so(observed) || (new && lost)) => {
                     entry.helm = Some(helm.digest.clone());
                 }
                 Some(_) => {}
@@ -369,6 +374,12 @@ impl Memory {
 
     /// The memory after `action` was refused.
     pub fn was_refused(&mut self, action: &Action) {
+        if let Action::DeployReleases { services } = action {
+            for (name, _) in services.iter().filter(|(_, it)| it.is_new) {
+                self.services.remove(name);
+                self.applied.remove(name);
+            }
+        }
         let next = self.refused.values().max().map_or(0, |last| last + 1);
         for subject in action.subjects() {
             self.refused.insert(subject, next);

@@ -5,7 +5,9 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use super::{Action, Binding, Desired, Observed, plan};
-use crate::api::environment::{Creation, Ownership, OwnershipState, Prune, WorkloadKind};
+use crate::api::environment::{
+    Creation, DeployType, Ownership, OwnershipState, Prune, WorkloadKind,
+};
 use crate::api::service_binding::{BindingDeletion, ScaleTarget};
 use crate::plan::Plan;
 use crate::plan::environment::fixture::{
@@ -177,6 +179,16 @@ fn an_autoscaler_is_given_the_present_number_to_start_with() {
     let observed = observed().running(&api).owned_as(OwnershipState::Created);
     assert_snapshot!(planned(binding(service()).scales("api"), &observed), @"take over 3 replicas");
     assert_snapshot!(planned(binding(service()), &observed), @"in sync");
+}
+
+#[test]
+fn z4_15_pods_of_a_release_are_left_to_its_values() {
+    let helm = |mut binding: Binding| {
+        binding.environment.deploy_type = DeployType::Helm;
+        planned(binding, &observed())
+    };
+    assert_snapshot!(helm(binding(service()).replicas(2)), @"blocked InvalidSpec spec.replicas: the environment deploys by Helm, and the next upgrade of the release would undo it; use spec.service.helm.values");
+    assert_snapshot!(helm(binding(service()).scales("api")), @"blocked InvalidSpec spec.scaleTarget: the environment deploys by Helm, and the next upgrade of the release would undo it; use spec.service.helm.values");
 }
 
 #[test]

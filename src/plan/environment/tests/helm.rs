@@ -314,6 +314,16 @@ fn a_lost_memory_is_recorded_and_sends_nothing() {
 }
 
 #[test]
+fn a_service_of_ours_that_is_declared_again_is_sent_once_as_its_values_were_left_alone() {
+    let desired = helm_environment().service("web", two());
+    let there = running(&two(), json!({"replicaCount": 2, "port": 9090}))
+        .with(|it| it.memory.applied = BTreeMap::new());
+    assert_eq!(planned(&desired, &there), SEND_TWO);
+    let after = sent(&desired, &there);
+    assert_eq!(planned(&desired, &after), "in sync");
+}
+
+#[test]
 fn an_adopted_environment_is_upgraded_only_where_it_differs() {
     let declared = two();
     let desired = helm_environment()
@@ -348,6 +358,16 @@ fn a_lost_answer_is_looked_into_and_sent_again_only_where_nothing_tells() {
     let after = sent_first(0, &desired, &there);
     let after = after.has_values("web", over_chart(json!({"replicaCount": 2})));
     assert_eq!(planned(&desired, &after), "in sync");
+    // It is this object's, with what it was sent with, also when something else is declared by then.
+    let emptied = helm_environment().service("web", with_values(json!({})));
+    assert_eq!(
+        planned(&emptied, &after),
+        "deploy releases\n  web Deploy {} []"
+    );
+    assert_eq!(
+        planned(&helm_environment(), &after),
+        "remove services {\"web\"}"
+    );
 }
 
 #[test]
@@ -466,6 +486,9 @@ fn z10_a_failure_that_the_values_do_not_show_is_told_too() {
     assert_eq!(planned(&desired, &asked), SEND_TWO);
     let again = sent(&desired, &asked);
     assert!(planned(&desired, &again).starts_with("blocked ReleaseFailed"));
+    // Where no values are declared there are none to send again, and it is told all the same.
+    let desired = helm_environment().service("web", service());
+    assert!(planned(&desired, &asked).starts_with("blocked ReleaseFailed"));
 }
 
 #[test]
