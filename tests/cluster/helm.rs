@@ -417,7 +417,7 @@ fn z12_a_draft_is_refused_by_a_zadig_that_does_not_know_it() {
 }
 
 #[test]
-fn an_environment_is_adopted_without_an_upgrade_and_survives_a_lost_status() {
+fn an_environment_is_adopted_without_an_upgrade() {
     helm(async |world, sim| {
         create(world).await;
         deploy(world, "{replicaCount: 2, port: 9090}").await;
