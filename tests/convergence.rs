@@ -22,7 +22,9 @@ use zadig_operator::api::management::Management;
 use zadig_operator::plan::Plan;
 use zadig_operator::plan::environment::{EnvStatus, Environment};
 
-use declared::{Foreign, Interruption, environments, foreigns, hitches, interruptions};
+use declared::{
+    Foreign, Interruption, environments, foreigns, helm_environments, hitches, interruptions,
+};
 use managed::same_but_for_zadigs_own_work;
 use object::{Object, Step};
 use zadig::{NAMESPACE, SERVICES, Zadig};
@@ -34,8 +36,11 @@ const BOUND: usize = 80;
 const SEED: u64 = 20_261_127;
 
 /// A project that may hold an environment of somebody else.
-fn world(existing: &[Foreign]) -> Zadig {
-    let mut zadig = Zadig::new();
+fn world(existing: &[Foreign], is_helm: bool) -> Zadig {
+    let mut zadig = Zadig {
+        is_helm,
+        ..Zadig::new()
+    };
     if !existing.is_empty() {
         zadig.make(NAMESPACE);
         for change in existing {
@@ -54,7 +59,9 @@ fn settle(object: &mut Object, zadig: &mut Zadig) -> Result<Plan<()>, TestCaseEr
                 if blocked.iter().all(|b| {
                     matches!(
                         b.reason,
-                        Reason::DriftDoesNotConverge | Reason::DeletedElsewhere
+                        Reason::DriftDoesNotConverge
+                            | Reason::DeletedElsewhere
+                            | Reason::ReleaseFailed
                     )
                 }) {
                     object.speak();
@@ -69,6 +76,48 @@ fn settle(object: &mut Object, zadig: &mut Zadig) -> Result<Plan<()>, TestCaseEr
     Err(TestCaseError::fail(format!(
         "not settled after {BOUND} reconciles: {object:#?} {zadig:#?}"
     )))
+}
+
+/// Whatever comes between, what is declared is reached, nothing is sent after that, and the way out ends.
+fn converges(
+    mut environment: Environment,
+    mut zadig: Zadig,
+    tells: bool,
+    events: &[Interruption],
+    policy: Option<Deletion>,
+) -> Result<(), TestCaseError> {
+    if zadig.env.is_some() {
+        environment.creation = Creation::CreateOrAdopt;
+    }
+    zadig.tells = tells;
+    let mut object = Object::new(environment);
+    for event in events {
+        event.happen(&mut object, &mut zadig);
+        object.reconcile(&mut zadig)?;
+    }
+    object.calm();
+    zadig.wake();
+    if let Plan::Blocked(blocked) = settle(&mut object, &mut zadig)? {
+        // Nothing that is declared here is wrong, so this is all that a person can be needed for.
+        let reasons: Vec<Reason> = blocked.iter().map(|b| b.reason).collect();
+        prop_assert!(
+            matches!(
+                reasons[..],
+                [Reason::EnvironmentExists | Reason::ZadigStuck]
+            ),
+            "{blocked:?}"
+        );
+    } else {
+        rules::everything_declared_is_so(&object, &zadig)?;
+        rules::what_the_cluster_refused_is_told(&mut object, &mut zadig)?;
+        rules::nothing_is_sent_while_nothing_happens(&mut object, &mut zadig)?;
+        rules::a_lost_memory_is_no_change(&object, &zadig)?;
+    }
+    let before = zadig.clone();
+    object.delete(policy);
+    prop_assert_eq!(settle(&mut object, &mut zadig)?, Plan::InSync);
+    rules::the_way_out_takes_only_what_is_ours(&object, &before, &zadig)?;
+    Ok(())
 }
 
 /// The same cases at every run, so that no draw turns an unrelated change red. `PROPTEST_RNG_SEED=random` looks for new ones;
@@ -94,43 +143,27 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_declared_state_is_reached_and_the_way_out_ends(
-        mut environment in environments(),
+        environment in environments(),
         existing in foreigns(0..4),
         tells in any::<bool>(),
-        events in interruptions(0..12),
+        events in interruptions(environments(), 0..12),
         policy in prop::option::of(prop_oneof![
             Just(Deletion::Delete), Just(Deletion::Detach), Just(Deletion::Orphan),
         ]),
     ) {
-        if !existing.is_empty() {
-            environment.creation = Creation::CreateOrAdopt;
-        }
-        let mut zadig = world(&existing);
-        zadig.tells = tells;
-        let mut object = Object::new(environment);
-        for event in &events {
-            event.happen(&mut object, &mut zadig);
-            object.reconcile(&mut zadig)?;
-        }
-        object.calm();
-        zadig.wake();
-        if let Plan::Blocked(blocked) = settle(&mut object, &mut zadig)? {
-            // Nothing that is declared here is wrong, so this is all that a person can be needed for.
-            let reasons: Vec<Reason> = blocked.iter().map(|b| b.reason).collect();
-            prop_assert!(
-                matches!(reasons[..], [Reason::EnvironmentExists | Reason::ZadigStuck]),
-                "{blocked:?}"
-            );
-        } else {
-            rules::everything_declared_is_so(&object, &zadig)?;
-            rules::what_the_cluster_refused_is_told(&mut object, &mut zadig)?;
-            rules::nothing_is_sent_while_nothing_happens(&mut object, &mut zadig)?;
-            rules::a_lost_memory_is_no_change(&object, &zadig)?;
-        }
-        let before = zadig.clone();
-        object.delete(policy);
-        prop_assert_eq!(settle(&mut object, &mut zadig)?, Plan::InSync);
-        rules::the_way_out_takes_only_what_is_ours(&object, &before, &zadig)?;
+        converges(environment, world(&existing, false), tells, &events, policy)?;
+    }
+
+    #[test]
+    fn releases_reach_the_declared_state_and_are_upgraded_for_a_change_alone(
+        environment in helm_environments(),
+        existing in foreigns(0..4),
+        events in interruptions(helm_environments(), 0..12),
+        policy in prop::option::of(prop_oneof![
+            Just(Deletion::Delete), Just(Deletion::Detach), Just(Deletion::Orphan),
+        ]),
+    ) {
+        converges(environment, world(&existing, true), false, &events, policy)?;
     }
 
     #[test]
@@ -138,7 +171,7 @@ proptest! {
         environment in environments(),
         existing in foreigns(1..6),
     ) {
-        let mut zadig = world(&existing);
+        let mut zadig = world(&existing, false);
         let before = zadig.clone();
         let mut object = Object::new(Environment { creation: Creation::Create, ..environment });
         let Plan::Blocked(blocked) = settle(&mut object, &mut zadig)? else {
@@ -154,11 +187,11 @@ proptest! {
     fn what_is_only_observed_is_never_written_and_enforcing_it_later_is(
         environment in environments(),
         existing in foreigns(0..4),
-        before in interruptions(0..4),
-        events in interruptions(0..8),
+        before in interruptions(environments(), 0..4),
+        events in interruptions(environments(), 0..8),
     ) {
         let creation = Creation::CreateOrAdopt;
-        let mut zadig = world(&existing);
+        let mut zadig = world(&existing, false);
         let mut object = Object::new(Environment { creation, ..environment });
         for event in &before {
             event.happen(&mut object, &mut zadig);
@@ -188,11 +221,11 @@ proptest! {
     fn only_what_was_approved_is_sent_and_approving_ends(
         environment in environments(),
         existing in foreigns(0..4),
-        events in interruptions(0..8),
+        events in interruptions(environments(), 0..8),
         patience in 0_usize..4,
     ) {
         let creation = Creation::CreateOrAdopt;
-        let mut zadig = world(&existing);
+        let mut zadig = world(&existing, false);
         let mut object = Object::new(Environment { creation, ..environment });
         object.managed.management = Management::Approve;
         for (number, event) in events.iter().enumerate() {
@@ -277,7 +310,7 @@ proptest! {
     #[test]
     fn a_busy_environment_is_left_alone_until_it_is_stuck_and_can_be_deleted_then(
         environment in environments(),
-        events in interruptions(0..6),
+        events in interruptions(environments(), 0..6),
         status in prop_oneof![
             Just(EnvStatus::Creating), Just(EnvStatus::Updating), Just(EnvStatus::Deleting),
             Just(EnvStatus::Other("hibernating".to_owned())),

@@ -7,6 +7,8 @@ use proptest::prelude::*;
 use zadig_operator::api::environment::{
     Creation, DeployType, FieldPolicy, LiveDrift, Prune, RegistryRef, WorkloadKind,
 };
+use zadig_operator::plan::environment::helm::values::Values;
+use zadig_operator::plan::environment::helm::{Helm, Source};
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::sharing::Declared;
 use zadig_operator::plan::environment::{
@@ -15,7 +17,7 @@ use zadig_operator::plan::environment::{
 use zadig_operator::plan::secret::SecretText;
 
 use crate::object::Object;
-use crate::zadig::{NAMESPACE, SERVICES, Zadig};
+use crate::zadig::{NAMESPACE, SERVICES, VALUES, Zadig};
 
 /// Something that happens between two reconciles, or to the next one.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub(crate) enum Foreign {
     Sleep,
     Wake,
     Fail,
+    /// Values of a release, all of them.
+    Values(&'static str, &'static str, i64),
     /// Zadig's server starts anew while it works, and never ends it.
     Stick(EnvStatus),
 }
@@ -175,6 +179,13 @@ impl Foreign {
                     }
                 }
             }
+            Self::Values(name, key, value) => {
+                let service = env.services.get_mut(*name);
+                if let Some(release) = service.and_then(|it| it.release.as_mut()) {
+                    release.deploy(BTreeMap::from([((*key).to_owned(), *value)]), true);
+                    env.update_time = now;
+                }
+            }
             Self::Registry => "r-other".clone_into(&mut env.registry),
             Self::Add(name) => {
                 let new = fresh.iter().find(|(known, _)| known == name);
@@ -242,6 +253,8 @@ fn foreign() -> BoxedStrategy<Foreign> {
         name().prop_map(Foreign::Bind),
         prop::sample::select(&["info", "odd"][..]).prop_map(Foreign::Global),
         Just(Foreign::Registry),
+        (name(), prop::sample::select(&VALUES[..]), 1..4_i64)
+            .prop_map(|(name, key, value)| Foreign::Values(name, key, value)),
         name().prop_map(Foreign::Add),
         name().prop_map(Foreign::Remove),
         name().prop_map(Foreign::Template),
@@ -275,7 +288,10 @@ pub(crate) fn hitches(count: Range<usize>) -> impl Strategy<Value = Vec<Interrup
 }
 
 /// Any order of interruptions.
-pub(crate) fn interruptions(count: Range<usize>) -> impl Strategy<Value = Vec<Interruption>> {
+pub(crate) fn interruptions(
+    environments: BoxedStrategy<Environment>,
+    count: Range<usize>,
+) -> impl Strategy<Value = Vec<Interruption>> {
     let one = prop_oneof![
         3 => Just(Interruption::Pass),
         2 => Just(Interruption::LoseAnswer),
@@ -285,7 +301,7 @@ pub(crate) fn interruptions(count: Range<usize>) -> impl Strategy<Value = Vec<In
         1 => Just(Interruption::LoseStatus),
         1 => Just(Interruption::LoseAnnotation),
         1 => Just(Interruption::LoseEverything),
-        2 => environments().prop_map(|it| Interruption::Declare(Box::new(it))),
+        2 => environments.prop_map(|it| Interruption::Declare(Box::new(it))),
         6 => foreign().prop_map(Interruption::Foreign),
     ];
     prop::collection::vec(one, count)
@@ -399,5 +415,47 @@ pub(crate) fn environments() -> BoxedStrategy<Environment> {
                 prune,
             },
         )
+        .boxed()
+}
+
+fn release() -> impl Strategy<Value = Service> {
+    let value = || prop::option::of(1..3_i64);
+    let helm = (value(), value()).prop_map(|values| {
+        let declared: BTreeMap<String, i64> = VALUES
+            .into_iter()
+            .zip(<[Option<i64>; 2]>::from(values))
+            .filter_map(|(key, value)| Some((key.to_owned(), value?)))
+            .collect();
+        Helm {
+            // What stands for the keyed digest.
+            digest: format!("{declared:?}"),
+            source: Source::Values(Values::new(
+                declared
+                    .into_iter()
+                    .map(|(key, value)| (key, value.into()))
+                    .collect(),
+            )),
+            ..Helm::default()
+        }
+    });
+    helm.prop_map(|helm| Service {
+        helm: Some(helm),
+        ..Service::default()
+    })
+}
+
+/// Environments that a project of charts can hold.
+pub(crate) fn helm_environments() -> BoxedStrategy<Environment> {
+    let of = || prop::option::of(release());
+    (environments(), (of(), of(), of()))
+        .prop_map(|(environment, (api, db, web))| Environment {
+            deploy_type: DeployType::Helm,
+            global_variables: BTreeMap::new(),
+            services: [("api", api), ("db", db), ("web", web)]
+                .into_iter()
+                .filter_map(|(name, service)| Some((name.to_owned(), service?)))
+                .collect(),
+            ..environment
+        })
         .boxed()
 }

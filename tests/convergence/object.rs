@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use proptest::prelude::TestCaseError;
 use zadig_operator::api::environment::{AppliedService, Deletion, Ownership, OwnershipState};
 use zadig_operator::api::management::ProposedPlan;
-use zadig_operator::plan::environment::memory::Memory;
+use zadig_operator::plan::environment::memory::{Memory, Retry};
 use zadig_operator::plan::environment::{
     Action, Desired, EnvStatus, Environment, Existence, Observed, plan,
 };
@@ -109,6 +109,7 @@ impl Object {
     pub(crate) fn speak(&mut self) {
         self.memory.repairs.clear();
         self.memory.recreated_at = None;
+        self.memory.retry = Retry::Now;
     }
 
     pub(crate) fn delete(&mut self, policy: Option<Deletion>) {
@@ -292,7 +293,9 @@ impl Object {
                     }
                     return Ok(Step::Failed);
                 }
-                Some(Interruption::LoseAnswer | Interruption::Crash) => {
+                Some(how @ (Interruption::LoseAnswer | Interruption::Crash)) => {
+                    // An install of which nothing was written down cannot be told from somebody else's.
+                    self.forgot |= matches!(how, Interruption::Crash) && installs(action);
                     self.react(action, zadig)?;
                     return Ok(Step::Failed);
                 }
@@ -357,6 +360,13 @@ impl Zadig {
             env.status = EnvStatus::Success;
         }
     }
+}
+
+fn installs(action: &Action) -> bool {
+    let Action::DeployReleases { services } = action else {
+        return false;
+    };
+    services.values().any(|deployment| deployment.is_new)
 }
 
 trait Unzip3<A, B, C> {

@@ -5,6 +5,7 @@ use proptest::test_runner::TestCaseError;
 use zadig_operator::api::environment::{Deletion, FieldPolicy, OwnershipState, Prune};
 use zadig_operator::plan::Plan;
 use zadig_operator::plan::environment::health::health;
+use zadig_operator::plan::environment::helm::values::contains;
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::variables::is_bound;
 use zadig_operator::plan::environment::{
@@ -12,7 +13,7 @@ use zadig_operator::plan::environment::{
 };
 
 use crate::object::{Object, Step};
-use crate::zadig::{Running, Zadig};
+use crate::zadig::{Release, Running, Zadig};
 
 /// What holds for every single plan.
 pub(crate) fn hold(
@@ -119,6 +120,9 @@ pub(crate) fn only_what_is_ours_changed(
         undone.effective.clone_from(&was.effective);
         undone.pods = was.pods;
         if let Some(declared) = declared {
+            if declared.helm.is_some() {
+                undone.release.clone_from(&was.release);
+            }
             for key in declared.variables.keys() {
                 undone.values.insert(key.clone(), was.values[key].clone());
             }
@@ -189,11 +193,23 @@ pub(crate) fn everything_declared_is_so(
             image,
             recorded,
             replicas,
+            release,
             ..
         }) = env.services.get(name)
         else {
             return Err(TestCaseError::fail(format!("{name} is missing")));
         };
+        if let (Some(helm), Some(release)) = (&declared.helm, release) {
+            let Ok(expected) = helm.expected() else {
+                return Err(TestCaseError::fail("nothing declared here is wrong"));
+            };
+            prop_assert!(contains(&release.show(), &expected), "values of {name}");
+            if !object.forgot && !release.theirs {
+                // A key that is no longer declared is the chart's again.
+                let wanted = Release::of(&expected).show();
+                prop_assert!(release.show() == wanted, "{name} holds {:?}", release.sent);
+            }
+        }
         for (key, variable) in &declared.variables {
             match variable {
                 Variable::Global => prop_assert!(is_bound(name, key, &env.globals)),

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 use zadig_operator::api::environment::{Ownership, WorkloadKind};
 use zadig_operator::plan::budget::Allowance;
+use zadig_operator::plan::environment::helm::values::Values;
+use zadig_operator::plan::environment::helm::{self, ObservedHelm, Source};
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::sharing::Around;
 use zadig_operator::plan::environment::{
@@ -21,6 +23,8 @@ use zadig_operator::plan::secret::SecretText;
 pub(crate) const URL: &str = "https://zadig.example.com";
 pub(crate) const NAMESPACE: &str = "shop-env-dev";
 pub(crate) const SERVICES: [&str; 3] = ["api", "db", "web"];
+/// The values of every chart.
+pub(crate) const VALUES: [&str; 2] = ["pods", "port"];
 /// How long Zadig is believed to work.
 pub(crate) const STUCK: i64 = 600;
 
@@ -35,6 +39,8 @@ pub(crate) struct Zadig {
     pub(crate) missed: u32,
     /// The templates are plain enough for the values to be told from what is rendered.
     pub(crate) tells: bool,
+    /// The project's services are charts.
+    pub(crate) is_helm: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -68,6 +74,51 @@ pub(crate) struct Running {
     /// What Zadig records: it does not see who scales in the cluster.
     pub(crate) recorded_replicas: i32,
     pub(crate) restarts: u32,
+    /// In a project of charts.
+    pub(crate) release: Option<Release>,
+}
+
+/// A release of a chart whose own values are all 1.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Release {
+    /// What was last sent: everything else is the chart's (Z§10).
+    pub(crate) sent: BTreeMap<String, i64>,
+    /// Somebody else sent it.
+    pub(crate) theirs: bool,
+    /// Revisions so far.
+    pub(crate) revision: u32,
+}
+
+impl Release {
+    /// One that was sent once, with these values.
+    pub(crate) fn of(values: &Values) -> Self {
+        Self {
+            sent: numbers(values),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn deploy(&mut self, sent: BTreeMap<String, i64>, theirs: bool) {
+        self.sent = sent;
+        self.theirs = theirs;
+        self.revision += 1;
+    }
+
+    pub(crate) fn show(&self) -> Values {
+        let chart = VALUES.map(|key| (key.to_owned(), 1));
+        let mut all = BTreeMap::from(chart);
+        all.extend(self.sent.clone());
+        let all = all.into_iter().map(|(key, value)| (key, value.into()));
+        Values::new(all.collect())
+    }
+}
+
+/// What stands in the declared values.
+fn numbers(values: &Values) -> BTreeMap<String, i64> {
+    let values = values.expose().iter();
+    values
+        .filter_map(|(key, value)| Some((key.clone(), value.as_i64()?)))
+        .collect()
 }
 
 /// The variables of every template.
@@ -98,6 +149,7 @@ impl Zadig {
             env: None,
             missed: 0,
             tells: false,
+            is_helm: false,
         }
     }
 
@@ -136,6 +188,7 @@ impl Zadig {
             replicas: 1,
             recorded_replicas: 1,
             restarts: 0,
+            release: self.is_helm.then(Release::default),
         }
     }
 
@@ -163,7 +216,18 @@ impl Zadig {
         let Some(env) = &mut self.env else { return };
         match action {
             Action::DeployReleases { services } => {
-                assert!(services.is_empty(), "nothing here is deployed by Helm");
+                for (name, deployment) in services {
+                    let sent = match &deployment.source {
+                        Source::Values(values) => numbers(values),
+                        Source::Git(_) => BTreeMap::new(),
+                    };
+                    let known = env.services.entry(name.clone());
+                    let service = known.or_insert_with(|| fresh[name.as_str()].clone());
+                    if let Some(release) = &mut service.release {
+                        release.deploy(sent, false);
+                    }
+                }
+                env.work(EnvStatus::Updating, now);
             }
             // These are not for an environment that is there, and of the others nothing is declared here.
             Action::RecordOwnership(_)
@@ -478,7 +542,10 @@ impl Running {
             } else {
                 BTreeMap::new()
             },
-            helm: None,
+            helm: self.release.as_ref().map(|release| ObservedHelm {
+                images: Vec::new(),
+                release: Some(helm::Release::Values(release.show())),
+            }),
             record: BTreeMap::from([(
                 ("Deployment".to_owned(), name.to_owned()),
                 RecordedWorkload {
