@@ -1,11 +1,27 @@
 //! Deletion always ends: while Zadig is at work or stuck, without the connection, suspended, and by orphaning in every case.
+//!
+//! The table of design §2, rule 6, row by row:
+//!
+//! | while deleting | scenario |
+//! |---|---|
+//! | suspended | [`deleting_a_suspended_object_calls_nothing`] |
+//! | protected | `lifetime::a_protected_environment_outlives_…`, `lifetime::what_is_inside_a_protected_environment_stays_…` |
+//! | budget used up | `lifetime::deletions_beyond_the_hours_budget_…`, `lifetime::a_service_of_a_deleted_binding_counts_too_…` |
+//! | connection suspended | [`deleting_behind_a_suspended_connection_waits_for_it`] |
+//! | configs and bindings inside | [`a_namespace_ends_with_all_that_is_in_it`], `env_config::an_object_ends_with_its_environment_in_any_order` |
+//! | Secret gone, namespace terminating | [`a_namespace_ends_with_all_that_is_in_it`], [`orphan_releases_an_object_from_every_case_it_may_hang_in`] |
+//! | connection forced away, Zadig gone | [`a_connection_that_was_forced_away_is_missed_and_used_when_it_is_back`], and the same |
 
 use futures::future::join_all;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Namespace, Secret};
+use kube::Api;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
+use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_operator::api::{CONNECTION_FINALIZER, DELETION_ANNOTATION};
 use zadig_sim::{FaultAction, FaultRule, KubeAction, Options, Sim};
 
@@ -200,6 +216,40 @@ fn deleting_behind_a_suspended_connection_waits_for_it() {
             .await;
         world.await_gone::<ZadigEnvironment>("dev").await;
         assert_eq!(world.zadig.environment(&key).await, None);
+    });
+}
+
+#[test]
+fn a_namespace_ends_with_all_that_is_in_it() {
+    scenario(async |world| {
+        let env = world
+            .environment("dev")
+            .service("plain")
+            .field("configRefs", json!([{"name": "app"}]));
+        world.apply(&env).await;
+        let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
+        let config = world.config("dev", "ConfigMap", "app", json!({"manifest": manifest}));
+        world.apply(&config).await;
+        let binding = world.binding("dev", &json!({"name": "web"}), json!({}));
+        world.apply(&binding).await;
+        world.await_ready("dev").await;
+        world
+            .await_that::<ZadigEnvConfig>("app", "Ready", is_ready)
+            .await;
+        world
+            .await_that::<ZadigServiceBinding>("web", "Ready", is_ready)
+            .await;
+        // The token's Secret has no finalizer and goes with the first.
+        let namespaces: Api<Namespace> = Api::all(world.client.clone());
+        let deleted = namespaces
+            .delete(&world.namespace, &DeleteParams::default())
+            .await;
+        deleted.expect("it is there");
+        world.await_gone::<ZadigEnvConfig>("app").await;
+        world.await_gone::<ZadigServiceBinding>("web").await;
+        world.await_gone::<ZadigEnvironment>("dev").await;
+        world.await_gone::<ZadigConnection>("default").await;
+        assert_eq!(world.zadig.environment(&world.env_key("dev")).await, None);
     });
 }
 

@@ -8,6 +8,7 @@
     reason = "scenarios fail by panicking, also in what they share"
 )]
 
+mod access;
 mod admission;
 mod answers;
 mod autoscaler;

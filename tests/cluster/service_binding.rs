@@ -1,5 +1,7 @@
 //! What a team does with its service in somebody else's environment.
 
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
@@ -249,5 +251,47 @@ fn a_binding_restored_from_a_backup_owns_its_service() {
         world.delete::<ZadigServiceBinding>("web").await;
         world.await_gone::<ZadigServiceBinding>("web").await;
         assert_eq!(services(world, &key).await, ["plain"]);
+    });
+}
+
+#[test]
+fn a_binding_that_is_not_admitted_any_more_is_released_and_its_service_stays() {
+    scenario(async |world| {
+        let admitting = |team: &str| {
+            let selector = json!({"matchLabels": {"team": team}});
+            world.environment("dev").service("plain").field(
+                "bindings",
+                json!({"from": "Selector", "selector": selector}),
+            )
+        };
+        let namespaces: Api<Namespace> = Api::all(world.client.clone());
+        let label = Patch::Merge(json!({"metadata": {"labels": {"team": "blue"}}}));
+        let labelled = namespaces
+            .patch(&world.namespace, &PatchParams::default(), &label)
+            .await;
+        labelled.expect("the API server takes it");
+        world.apply(&admitting("blue")).await;
+        let binding = world.binding("dev", &json!({"name": "web"}), json!({}));
+        world.apply(&binding).await;
+        ready(world, "web").await;
+        environment_ready(world).await;
+        world.apply(&admitting("green")).await;
+        world
+            .await_reason::<ZadigServiceBinding>("web", Reason::EnvironmentNotFound)
+            .await;
+        world.delete::<ZadigServiceBinding>("web").await;
+        world.await_gone::<ZadigServiceBinding>("web").await;
+        let event = (
+            "EnvironmentNotFound".to_owned(),
+            format!(
+                "deleted while no ZadigEnvironment dev in namespace {} admits this namespace: \
+                 where its environment is there, service web stays in it",
+                world.namespace
+            ),
+        );
+        let told = world.events("web").await;
+        assert!(told.contains(&event), "{told:?}");
+        let key = world.env_key("dev");
+        assert_eq!(services(world, &key).await, ["plain", "web"]);
     });
 }

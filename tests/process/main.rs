@@ -4,5 +4,6 @@
 
 mod command;
 mod election;
+mod lifetime;
 mod rights;
 mod support;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
+use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
@@ -138,7 +139,23 @@ async fn attempt(
     let environment = match ctx.environments.get(&home) {
         Some(environment) if ctx.may_bind(object, &environment).await? => environment,
         // Whether there is one is nobody's business from where it is not admitted.
-        _ if deleting => return release(object, ctx, "its ZadigEnvironment is gone").await,
+        _ if deleting => {
+            let note = format!(
+                "deleted while no ZadigEnvironment {} in namespace {} admits this namespace: where its environment is there, service {} stays in it",
+                home.name,
+                home.namespace.unwrap_or_default(),
+                object.spec.service.name
+            );
+            let reason = Reason::EnvironmentNotFound.as_str();
+            ctx.event(object, EventType::Normal, reason, "Release", &note)
+                .await;
+            return release(
+                object,
+                ctx,
+                "no ZadigEnvironment admits it: nothing was called",
+            )
+            .await;
+        }
         _ => {
             return Ok(told(Outcome::Working(
                 Reason::EnvironmentNotFound,

@@ -1,0 +1,84 @@
+//! Who may use a connection, for which projects and target namespaces: its grants, one after the other.
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use zadig_operator::api::condition::Reason;
+use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::environment::ZadigEnvironment;
+
+use crate::support::{EnvironmentFixture, World, scenario};
+
+async fn grant(world: &World, access: Value) {
+    let patch = json!({"spec": {"access": access}});
+    world.patch::<ZadigConnection>("default", patch).await;
+}
+
+async fn says(world: &World, reason: Reason, sentence: &str) {
+    let told = world.await_reason::<ZadigEnvironment>("dev", reason).await;
+    assert_eq!(told, sentence);
+}
+
+#[test]
+fn every_part_of_a_grant_fences_and_a_refusal_reveals_nothing() {
+    scenario(async |world| {
+        let namespaces: Api<Namespace> = Api::all(world.client.clone());
+        let label = Patch::Merge(json!({"metadata": {"labels": {"team": "blue"}}}));
+        let labelled = namespaces
+            .patch(&world.namespace, &PatchParams::default(), &label)
+            .await;
+        labelled.expect("the API server takes it");
+        let project = &world.zadig.project;
+        let key = world.env_key("dev");
+        let team =
+            |team: &str| json!({"from": "Selector", "selector": {"matchLabels": {"team": team}}});
+        let unknown = format!(
+            "spec.connectionRef: there is no ZadigConnection default in namespace {} that may be used from here",
+            world.namespace
+        );
+        let denied = |field: &str| {
+            format!("{field}: no grant under spec.access of the connection admits this value")
+        };
+        // Nobody, and another team: as if there were no connection.
+        grant(world, json!([])).await;
+        world
+            .apply(&world.environment("dev").service("plain"))
+            .await;
+        says(world, Reason::ConnectionNotFound, &unknown).await;
+        grant(world, json!([{"namespaces": team("green")}])).await;
+        world.reconcile_now::<ZadigEnvironment>("dev").await;
+        says(world, Reason::ConnectionNotFound, &unknown).await;
+        // Ours, but for other projects, and then for other target namespaces.
+        grant(
+            world,
+            json!([{"namespaces": team("blue"), "projects": ["no-such-*"]}]),
+        )
+        .await;
+        says(world, Reason::AccessDenied, &denied("spec.projectKey")).await;
+        let elsewhere = json!([
+            {"namespaces": team("blue"), "projects": [format!("{project}*")], "targetNamespaces": ["elsewhere-*"]},
+            {"namespaces": team("green"), "targetNamespaces": ["*"]},
+        ]);
+        grant(world, elsewhere).await;
+        says(world, Reason::AccessDenied, &denied("spec.namespace")).await;
+        assert_eq!(world.zadig.environment(&key).await, None);
+        let target = format!("{project}-env-{key}");
+        grant(
+            world,
+            json!([{"namespaces": team("blue"), "projects": [project], "targetNamespaces": [target]}]),
+        )
+        .await;
+        world.await_ready("dev").await;
+        // What was made stays when the grant goes, and is not changed any more.
+        grant(
+            world,
+            json!([{"namespaces": {"from": "Same"}, "projects": ["other"]}]),
+        )
+        .await;
+        says(world, Reason::AccessDenied, &denied("spec.projectKey")).await;
+        assert!(world.zadig.environment(&key).await.is_some());
+        grant(world, json!([{"namespaces": {"from": "All"}}])).await;
+        world.await_ready("dev").await;
+    });
+}
