@@ -370,7 +370,8 @@ pub struct Deletions {
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Server {
-    /// Level of the API: `4.2`, or `4.3+` for that and anything newer.
+    /// Level of the API: `4.2`, or `4.3+` for that and anything newer. Probed with each thorough look, so an upgrade of Zadig is
+    /// noticed without a restart.
     #[schemars(length(max = schema::LABEL_MAX))]
     pub api_level: String,
     /// `None`, `Professional` (or better), or `Unknown` where the licence service does not answer.

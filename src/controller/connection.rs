@@ -24,7 +24,7 @@ use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::api::connection::{CaBundle, Server, ZadigConnection, ZadigConnectionStatus};
 use crate::api::{CONNECTION_FINALIZER, FIELD_MANAGER, FINALIZER, KeyRef, RECONCILE_ANNOTATION};
 use crate::error::{Error, Retry, is_outage};
-use crate::plan::{Licence, duration};
+use crate::plan::{Level, Licence, duration};
 
 /// How soon a connection that cannot be used is tried again.
 const DOWN_RETRY: Duration = Duration::from_secs(30);
@@ -351,18 +351,13 @@ async fn probe(zadig: &Zadig) -> Result<Probe, Down> {
         Err(_) => Licence::Unknown,
     };
     zadig.set_licence(licence);
-    // The pods route came with 4.3; before, the router does not know it (Z§12).
-    let api_level = match client
-        .service_pods(Scope::Test, project, PROBE_KEY, PROBE_KEY)
-        .await
-    {
-        Err(error) if error.class() == ErrorClass::NotFoundRoute => "4.2",
-        _ => "4.3+",
-    };
-    zadig.set_4_3(api_level != "4.2");
+    let pods = client.service_pods(Scope::Test, project, PROBE_KEY, PROBE_KEY);
+    let answer = pods.await.map(|_| ()).map_err(|error| error.class());
+    let level = level_of(answer, zadig.level());
+    zadig.set_level(level);
     Ok(Probe {
         server: Server {
-            api_level: api_level.to_owned(),
+            api_level: level.as_str().to_owned(),
             licence: match licence {
                 Licence::Professional => "Professional",
                 Licence::Refused => "None",
@@ -372,6 +367,22 @@ async fn probe(zadig: &Zadig) -> Result<Probe, Down> {
         },
         projects: i64::try_from(projects.len()).unwrap_or(i64::MAX),
     })
+}
+
+/// The level that an answer of the pods route tells, which came with 4.3; before, the router does not know it (Z§12). One that
+/// is not Zadig's tells nothing.
+fn level_of(answer: Result<(), ErrorClass>, before: Level) -> Level {
+    match answer {
+        Err(ErrorClass::NotFoundRoute) => Level::V42,
+        Ok(())
+        | Err(
+            ErrorClass::Rejected
+            | ErrorClass::EnvironmentNotFound
+            | ErrorClass::Internal
+            | ErrorClass::Forbidden,
+        ) => Level::V43,
+        Err(_) => before,
+    }
 }
 
 async fn write_status(
@@ -492,4 +503,30 @@ pub(super) fn sources(object: &ZadigConnection) -> BTreeSet<(super::desired::Sou
 
 fn api(object: &ZadigConnection, ctx: &Context) -> Api<ZadigConnection> {
     Api::namespaced(ctx.client.clone(), &object.namespace().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn z12_the_pods_route_tells_the_level_and_an_outage_tells_nothing() {
+        let table = [
+            (Err(ErrorClass::NotFoundRoute), [Level::V42; 2]),
+            (Err(ErrorClass::Rejected), [Level::V43; 2]),
+            (Err(ErrorClass::Internal), [Level::V43; 2]),
+            (Err(ErrorClass::Forbidden), [Level::V43; 2]),
+            (Ok(()), [Level::V43; 2]),
+            (Err(ErrorClass::TimedOut), [Level::V42, Level::V43]),
+            (Err(ErrorClass::Unreachable), [Level::V42, Level::V43]),
+            (
+                Err(ErrorClass::UnexpectedResponse),
+                [Level::V42, Level::V43],
+            ),
+        ];
+        for (answer, expected) in table {
+            let told = [Level::V42, Level::V43].map(|before| level_of(answer, before));
+            assert_eq!(told, expected, "{answer:?}");
+        }
+    }
 }

@@ -5,7 +5,6 @@
 //! somebody needs one that is younger. Thorough looks that nobody asked for draw on a budget of their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,8 +14,8 @@ use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary, Scope};
 use super::driver::Rest;
 use crate::api::environment::DeployType;
 use crate::error::Error;
-use crate::plan::Licence;
 use crate::plan::environment::{Cluster, EnvKey, EnvStatus, Registry, Template, TemplateVariable};
+use crate::plan::{Level, Licence};
 
 /// A connection, by namespace and name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -76,7 +75,7 @@ pub(super) struct Zadig {
     globals: Cached<Vec<TemplateVariable>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     licence: Mutex<Licence>,
-    is_4_3: AtomicBool,
+    level: Mutex<Level>,
     enterprise_refused_at: Mutex<Option<Instant>>,
 }
 
@@ -117,7 +116,7 @@ impl Zadig {
             globals: Cached::default(),
             turns: Mutex::default(),
             licence: Mutex::default(),
-            is_4_3: AtomicBool::default(),
+            level: Mutex::default(),
             enterprise_refused_at: Mutex::default(),
         }
     }
@@ -180,15 +179,15 @@ impl Zadig {
         *lock(&self.licence) = licence;
     }
 
-    /// Whether the server is 4.3 or later, as far as it was probed.
+    /// Which API the server speaks, as far as it was probed.
     #[must_use]
-    pub(super) fn is_4_3(&self) -> bool {
-        self.is_4_3.load(Ordering::Relaxed)
+    pub(super) fn level(&self) -> Level {
+        *lock(&self.level)
     }
 
-    /// Remembers whether the server is 4.3 or later.
-    pub(super) fn set_4_3(&self, is_4_3: bool) {
-        self.is_4_3.store(is_4_3, Ordering::Relaxed);
+    /// Remembers which API the server speaks.
+    pub(super) fn set_level(&self, level: Level) {
+        *lock(&self.level) = level;
     }
 
     /// Whether the enterprise licence is known to be refused. Nothing but a call that needs it shows that (Z§1.3), so it is

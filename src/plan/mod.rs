@@ -56,6 +56,27 @@ pub enum Licence {
     Unknown,
 }
 
+/// Which API a Zadig speaks, as far as reads tell (Z§12). Nothing tells 5.0 from 4.3, so whoever needs to know bears both.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Level {
+    /// 4.2, or not known yet: what can be relied on.
+    #[default]
+    V42,
+    /// 4.3 or later.
+    V43,
+}
+
+impl Level {
+    /// The level as the connection shows it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::V42 => "4.2",
+            Self::V43 => "4.3+",
+        }
+    }
+}
+
 /// Something that ends by itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Wait {

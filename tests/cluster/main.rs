@@ -29,6 +29,7 @@ mod idle;
 mod images;
 mod judge;
 mod kubectl;
+mod levels;
 mod lifetime;
 mod limits;
 mod live_drift;

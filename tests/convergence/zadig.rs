@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 use zadig_operator::api::environment::{Ownership, WorkloadKind};
+use zadig_operator::plan::Level;
 use zadig_operator::plan::budget::Allowance;
 use zadig_operator::plan::environment::helm::values::Values;
 use zadig_operator::plan::environment::helm::{self, ObservedHelm, Source};
@@ -409,7 +410,7 @@ impl Zadig {
                 remaining: Duration::ZERO,
             },
             licence_refused: false,
-            knows_drafts: true,
+            level: Level::V43,
 
             bound: BTreeMap::new(),
             memory: memory.clone(),

@@ -1,11 +1,12 @@
 //! One action, one call: nothing is decided here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use zadig_client::{
-    Container, CreateEnvironment, EditEnvironment, GlobalVariable, InitialEnvConfig, NewGitSource,
-    NewGlobalVariable, NewService, Portal, Resources, Scale, Scope, ServiceChange, SubEnvironment,
-    UpdateImage, Variable as WireVariable, VariableType, WorkloadKind,
+    Client, Container, CreateEnvironment, EditEnvironment, ErrorClass, GlobalVariable,
+    InitialEnvConfig, NewGitSource, NewGlobalVariable, NewService, Portal, Resources, Scale, Scope,
+    ServiceChange, SubEnvironment, UpdateImage, Variable as WireVariable, VariableType,
+    WorkloadKind,
 };
 
 use super::helm;
@@ -163,11 +164,12 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
             };
             client.scale(project, &scale).await
         }
-        Action::RestartService { service, .. } => {
+        Action::RestartService { service, pods, .. } if pods.is_empty() => {
             client
                 .restart_service(Scope::Test, project, env, service)
                 .await
         }
+        Action::RestartService { service, pods, .. } => restart(client, key, service, pods).await,
         Action::EnableSharing => client.enable_sharing(project, env).await,
         Action::DisableSharing => client.disable_sharing(project, env).await,
         Action::SetPortal { service, servers } => {
@@ -186,6 +188,23 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
         }
     }
     .map_err(|error| failed(error.redact(&values(action))))
+}
+
+/// Restarts the pods of a service. One that is gone meanwhile needs no restart.
+async fn restart(
+    client: &Client,
+    EnvKey { project, env }: &EnvKey,
+    service: &str,
+    pods: &BTreeSet<String>,
+) -> Result<(), zadig_client::Error> {
+    for pod in pods {
+        let restarted = client.restart_pod(Scope::Test, project, env, service, pod);
+        match restarted.await {
+            Err(error) if error.class() == ErrorClass::Rejected => {}
+            answer => answer?,
+        }
+    }
+    Ok(())
 }
 
 fn initial(config: &Config) -> InitialEnvConfig {

@@ -310,10 +310,14 @@ impl Looker<'_> {
         let rolling = memory.before.contains_key(&name)
             || known.is_some_and(|known| !known.rollouts.is_empty());
         let repairs = live_drift == LiveDrift::Repair;
+        // How it is restarted depends on its workloads.
+        let restarts = known.is_some_and(|known| known.restart_token != declared.restart_token)
+            && declared.restart_token.is_some();
         if self.always_live
             || repairs
             || unhealthy
             || rolling
+            || restarts
             || !declared.containers.is_empty()
             || !declared.workloads.is_empty()
         {

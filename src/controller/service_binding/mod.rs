@@ -259,7 +259,7 @@ async fn attempt(
             catalog: view.catalog,
             deletions: deletions::allowance(ctx, &zadig.connection).await,
             licence_refused: zadig.licence() == Licence::Refused,
-            knows_drafts: zadig.is_4_3(),
+            level: zadig.level(),
             memory: local.memory.clone(),
             bound: BTreeMap::new(),
             around: sharing::Around::default(),

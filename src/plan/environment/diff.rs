@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::decide::resolve_registry;
+use super::restart::{self, Way};
 use super::{
     Action, Catalog, Detail, Environment, LiveWorkload, Observed, ObservedService, Present,
     Service, helm, join, live, sharing, subject, variables,
@@ -126,7 +127,7 @@ fn services(
         images(diff, name, &whole, seen, initial);
         replicas(diff, name, &whole, seen, initial);
         if !written.contains(name) {
-            restart(diff, name, service, observed);
+            restarts(diff, name, service, seen, observed);
         }
     }
 }
@@ -555,19 +556,41 @@ fn is_complete(seen: &ObservedService) -> bool {
     seen.expected.is_some() && seen.is_all_there()
 }
 
-fn restart(diff: &mut Diff, name: &str, service: &Service, observed: &Observed) {
+fn restarts(
+    diff: &mut Diff,
+    name: &str,
+    service: &Service,
+    seen: &ObservedService,
+    observed: &Observed,
+) {
     let Some(token) = &service.restart_token else {
         return;
     };
     let Some(entry) = observed.memory.applied.get(name) else {
         return;
     };
-    if entry.restart_token.as_ref() != Some(token) {
-        diff.actions.push(Action::RestartService {
-            service: name.to_owned(),
-            token: token.clone(),
-        });
+    if entry.restart_token.as_ref() == Some(token) {
+        return;
     }
+    let pods = match restart::way(seen.live.as_deref(), observed.level) {
+        Way::Service => BTreeSet::new(),
+        Way::Pods(pods) => pods,
+        Way::None(workloads) => {
+            diff.blocked.push(Blocked::new(
+                Reason::NeedsNewerZadig,
+                format!(
+                    "spec.services[{name}].restartToken: Zadig restarts no {} before 4.3, and says success; upgrade Zadig, or restart it by other means and put the token back",
+                    join(&workloads)
+                ),
+            ));
+            return;
+        }
+    };
+    diff.actions.push(Action::RestartService {
+        service: name.to_owned(),
+        token: token.clone(),
+        pods,
+    });
 }
 
 /// What an answered call changed may take a moment to be seen (Z§4.3); sending it again would count as a repair.

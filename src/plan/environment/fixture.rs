@@ -25,7 +25,7 @@ use crate::api::environment::{
 };
 use crate::plan::budget::Allowance;
 use crate::plan::secret::SecretText;
-use crate::plan::{Blocked, Plan};
+use crate::plan::{Blocked, Level, Plan};
 
 /// When everything is observed.
 pub(in crate::plan) const NOW: i64 = 1_790_000_000;
@@ -219,7 +219,7 @@ pub(in crate::plan) fn observed() -> Observed {
         },
         deletions: allowance(60, 60),
         licence_refused: false,
-        knows_drafts: true,
+        level: Level::V43,
         bound: BTreeMap::new(),
         around: sharing::Around::default(),
         memory: Memory {
@@ -759,7 +759,16 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             from,
             replicas,
         } => format!("scale {service} {kind:?}/{workload} {from} -> {replicas}"),
-        Action::RestartService { service, token } => format!("restart {service} for {token}"),
+        Action::RestartService {
+            service,
+            token,
+            pods,
+        } if pods.is_empty() => format!("restart {service} for {token}"),
+        Action::RestartService {
+            service,
+            token,
+            pods,
+        } => format!("restart {pods:?} of {service} for {token}"),
         Action::EnableSharing => "enable sharing".to_owned(),
         Action::DisableSharing => "disable sharing".to_owned(),
         Action::SetPortal { service, servers } => {

@@ -21,8 +21,8 @@ use super::{
 use crate::api::RECONCILE_ANNOTATION;
 use crate::api::condition::Reason;
 use crate::api::environment::{AppliedService, DeployType, GitValues, HelmStrategy};
-use crate::plan::Blocked;
 use crate::plan::secret::SecretText;
+use crate::plan::{Blocked, Level};
 
 /// A Helm service as declared.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -228,7 +228,7 @@ pub(super) fn releases(
 
 /// What was declared, as far as it can be sent: the values that the release has to have.
 fn check(name: &str, helm: &Helm, observed: &Observed) -> Result<Values, Blocked> {
-    if helm.strategy == HelmStrategy::Draft && !observed.knows_drafts {
+    if helm.strategy == HelmStrategy::Draft && observed.level < Level::V43 {
         return Err(Blocked::new(
             Reason::NeedsNewerZadig,
             format!(

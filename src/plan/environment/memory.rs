@@ -207,7 +207,7 @@ impl Memory {
                     entry.variables = declared.and_then(|service| service.digest.clone());
                 }
             }
-            Action::RestartService { service, token } => {
+            Action::RestartService { service, token, .. } => {
                 self.entry(service).restart_token = Some(token.clone());
             }
             Action::DeleteEnvironment { .. } => self.delete_sent = Some(now),

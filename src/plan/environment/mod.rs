@@ -17,6 +17,7 @@ pub mod lifetime;
 pub mod live;
 pub mod memory;
 pub mod proposal;
+pub mod restart;
 pub mod rollout;
 pub mod sharing;
 pub mod variables;
@@ -37,6 +38,7 @@ use serde_json::Value;
 
 pub use decide::plan;
 
+use super::Level;
 use super::budget::{Allowance, ENVIRONMENT};
 use super::env_config::Config;
 use super::secret::SecretText;
@@ -173,8 +175,8 @@ pub struct Observed {
     pub deletions: Allowance,
     /// The professional licence is known to be refused.
     pub licence_refused: bool,
-    /// The server knows the deploy strategy `draft`: it is 4.3 or later (Z§12).
-    pub knows_drafts: bool,
+    /// Which API the server speaks (Z§12).
+    pub level: Level,
     /// What was remembered.
     pub memory: memory::Memory,
     /// Services that a ZadigServiceBinding claims and the environment does not declare itself.
@@ -631,12 +633,14 @@ pub enum Action {
         /// What it is to have.
         replicas: i32,
     },
-    /// Restart one service (#38).
+    /// Restart one service (#38), or these pods of it, one call each.
     RestartService {
         /// Service.
         service: String,
         /// The token that asks for it.
         token: String,
+        /// Its pods, where the service's own route would leave some out.
+        pods: BTreeSet<String>,
     },
     /// Make the environment a base (#45): replaces every pod without a proxy.
     EnableSharing,

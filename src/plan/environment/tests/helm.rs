@@ -16,6 +16,7 @@ use crate::api::condition::Reason;
 use crate::api::environment::{
     AppliedService, Creation, DeployType, GitValues, HelmStrategy, Prune,
 };
+use crate::plan::Level;
 use crate::plan::secret::SecretText;
 
 fn tree(values: Value) -> Values {
@@ -396,7 +397,7 @@ fn z12_a_draft_needs_a_zadig_that_knows_it() {
         .service("db", with_values(json!({})));
     let there = observed().present().owned();
     assert_eq!(
-        planned(&desired, &there.clone().with(|it| it.knows_drafts = false)),
+        planned(&desired, &there.clone().with(|it| it.level = Level::V42)),
         "deploy releases\n  db new Deploy {} []\n\
          blocked NeedsNewerZadig spec.services[web].helm.strategy: Draft needs Zadig 4.3 or later, and this one is older: it would take the word for Import; use Deploy or Import"
     );
