@@ -17,13 +17,14 @@ mod zadig;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
 use zadig_operator::api::condition::Reason;
-use zadig_operator::api::environment::{Creation, Deletion, LiveDrift};
+use zadig_operator::api::environment::{Creation, Deletion, LiveDrift, Scope};
 use zadig_operator::api::management::Management;
 use zadig_operator::plan::Plan;
 use zadig_operator::plan::environment::{EnvStatus, Environment};
 
 use declared::{
-    Foreign, Interruption, environments, foreigns, helm_environments, hitches, interruptions,
+    Foreign, Interruption, environments, for_production, foreigns, helm_environments, hitches,
+    interruptions,
 };
 use managed::same_but_for_zadigs_own_work;
 use object::{Object, Step};
@@ -37,10 +38,14 @@ const SEED: u64 = 20_261_127;
 
 /// A project that may hold an environment of somebody else.
 fn world(existing: &[Foreign], is_helm: bool) -> Zadig {
-    let mut zadig = Zadig {
+    let zadig = Zadig {
         is_helm,
         ..Zadig::new()
     };
+    furnished(zadig, existing)
+}
+
+fn furnished(mut zadig: Zadig, existing: &[Foreign]) -> Zadig {
     if !existing.is_empty() {
         zadig.make(NAMESPACE);
         for change in existing {
@@ -143,15 +148,22 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_declared_state_is_reached_and_the_way_out_ends(
-        environment in environments(),
+        mut environment in environments(),
         existing in foreigns(0..4),
         tells in any::<bool>(),
-        events in interruptions(environments(), 0..12),
+        production in prop::bool::weighted(0.4),
+        mut events in interruptions(environments(), 0..12),
         policy in prop::option::of(prop_oneof![
             Just(Deletion::Delete), Just(Deletion::Detach), Just(Deletion::Orphan),
         ]),
     ) {
-        converges(environment, world(&existing, false), tells, &events, policy)?;
+        let mut zadig = Zadig::new();
+        if production {
+            zadig.scope = Scope::Production;
+            environment = for_production(environment);
+            events = events.into_iter().map(Interruption::for_production).collect();
+        }
+        converges(environment, furnished(zadig, &existing), tells, &events, policy)?;
     }
 
     #[test]

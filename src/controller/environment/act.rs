@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use zadig_client::{
     Client, Container, CreateEnvironment, EditEnvironment, ErrorClass, GlobalVariable,
-    InitialEnvConfig, NewGitSource, NewGlobalVariable, NewService, Portal, Resources, Scale, Scope,
+    InitialEnvConfig, NewGitSource, NewGlobalVariable, NewService, Portal, Resources, Scale,
     ServiceChange, SubEnvironment, UpdateImage, Variable as WireVariable, VariableType,
     WorkloadKind,
 };
@@ -25,7 +25,12 @@ use crate::plan::secret::SecretText;
 /// # Errors
 /// What the call answers. [`Error::outcome_unknown`] tells whether it may have taken effect.
 pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result<(), Error> {
-    let EnvKey { project, env } = key;
+    let EnvKey {
+        project,
+        env,
+        scope,
+    } = key;
+    let scope = (*scope).into();
     let client = &zadig.client;
     let failed = Error::zadig(action.summary());
     match action {
@@ -37,6 +42,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
         Action::CreateEnvironment(create) => {
             let body = CreateEnvironment {
                 env_key: env.clone(),
+                alias: create.alias.clone().unwrap_or_default(),
                 cluster_id: create.cluster_id.clone(),
                 namespace: create.namespace.clone(),
                 registry_id: create.registry_id.clone(),
@@ -69,18 +75,22 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                     enable: true,
                     base_env: base.clone(),
                 }),
-                ..CreateEnvironment::default()
             };
-            client.create_environment(Scope::Test, project, &body).await
+            client.create_environment(scope, project, &body).await
         }
-        Action::SetRegistry { registry_id } => {
+        Action::SetRegistry { registry_id, alias } => {
             let edit = EditEnvironment {
                 registry_id: Some(registry_id.clone()),
-                alias: None,
+                alias: alias.clone(),
             };
-            client
-                .edit_environment(Scope::Test, project, env, &edit)
-                .await
+            client.edit_environment(scope, project, env, &edit).await
+        }
+        Action::SetAlias { alias } => {
+            let edit = EditEnvironment {
+                registry_id: None,
+                alias: Some(alias.clone()),
+            };
+            client.edit_environment(scope, project, env, &edit).await
         }
         Action::PutGlobalVariables { variables, .. } => {
             let all: Vec<GlobalVariable> = variables
@@ -94,29 +104,27 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                     related_services: variable.related.iter().cloned().collect(),
                 })
                 .collect();
-            client
-                .put_global_variables(Scope::Test, project, env, &all)
-                .await
+            client.put_global_variables(scope, project, env, &all).await
         }
         Action::RemoveServices { services } => {
             let names: Vec<&String> = services.iter().collect();
             client
-                .delete_services(Scope::Test, project, env, &names, Resources::Delete)
+                .delete_services(scope, project, env, &names, Resources::Delete)
                 .await
         }
         Action::TakeOut { service, .. } => {
             client
-                .delete_services(Scope::Test, project, env, &[service], Resources::Keep)
+                .delete_services(scope, project, env, &[service], Resources::Keep)
                 .await
         }
         Action::UpdateServices { services, .. } => {
             client
-                .update_services(Scope::Test, project, env, &changes(services))
+                .update_services(scope, project, env, &changes(services))
                 .await
         }
         Action::AddServices { services } => {
             client
-                .add_services(Scope::Test, project, env, &changes(services))
+                .add_services(scope, project, env, &changes(services))
                 .await
         }
         Action::DeployReleases { services } => {
@@ -165,9 +173,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
             client.scale(project, &scale).await
         }
         Action::RestartService { service, pods, .. } if pods.is_empty() => {
-            client
-                .restart_service(Scope::Test, project, env, service)
-                .await
+            client.restart_service(scope, project, env, service).await
         }
         Action::RestartService { service, pods, .. } => restart(client, key, service, pods).await,
         Action::EnableSharing => client.enable_sharing(project, env).await,
@@ -183,7 +189,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                 Resources::Delete
             };
             client
-                .delete_environment(Scope::Test, project, env, resources)
+                .delete_environment(scope, project, env, resources)
                 .await
         }
     }
@@ -193,12 +199,16 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
 /// Restarts the pods of a service. One that is gone meanwhile needs no restart.
 async fn restart(
     client: &Client,
-    EnvKey { project, env }: &EnvKey,
+    EnvKey {
+        project,
+        env,
+        scope,
+    }: &EnvKey,
     service: &str,
     pods: &BTreeSet<String>,
 ) -> Result<(), zadig_client::Error> {
     for pod in pods {
-        let restarted = client.restart_pod(Scope::Test, project, env, service, pod);
+        let restarted = client.restart_pod((*scope).into(), project, env, service, pod);
         match restarted.await {
             Err(error) if error.class() == ErrorClass::Rejected => {}
             answer => answer?,
@@ -282,6 +292,7 @@ fn values(action: &Action) -> Vec<&str> {
         | Action::NoteRestore { .. }
         | Action::TakeOut { .. }
         | Action::SetRegistry { .. }
+        | Action::SetAlias { .. }
         | Action::RemoveServices { .. }
         | Action::SetImage { .. }
         | Action::ScaleWorkload { .. }
