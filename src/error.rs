@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use zadig_client::ErrorClass;
+use zadig_client::{ErrorClass, Scope};
 
 use crate::api::condition::Reason;
 
@@ -208,6 +208,14 @@ impl Error {
         matches!(self, Self::Zadig { source, .. } if source.class() == ErrorClass::LicenceRefused)
     }
 
+    /// Whether the licence may be what a list of production environments failed for: it is refused, or its service does not answer,
+    /// which is told like any trouble inside Zadig (Z§1.3).
+    #[must_use]
+    pub fn may_be_licence(&self) -> bool {
+        matches!(self, Self::Zadig { source, .. } if is_licensed_list(source)
+            && matches!(source.class(), ErrorClass::LicenceRefused | ErrorClass::Internal))
+    }
+
     /// The whole chain in one line, for a condition or a log line.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -278,13 +286,21 @@ fn is_gated(operation: &str) -> bool {
     )
 }
 
+/// Whether it is about a list of production environments, the first of the calls that ask for a licence.
+fn is_licensed_list(error: &zadig_client::Error) -> bool {
+    let is_production = |route: &zadig_client::Route| route.scope == Some(Scope::Production);
+    error.operation() == "list_environments" && error.route().is_some_and(is_production)
+}
+
 fn class_retry(error: &zadig_client::Error) -> Retry {
     match error.class() {
         ErrorClass::Unreachable | ErrorClass::TimedOut | ErrorClass::Throttled => {
             error.retry_after().map_or(Retry::Backoff, Retry::After)
         }
         // Most likely the licence service, which is asked for these calls (Z§1.3), is down.
-        ErrorClass::Internal if is_gated(error.operation()) => Retry::Slowly,
+        ErrorClass::Internal if is_gated(error.operation()) || is_licensed_list(error) => {
+            Retry::Slowly
+        }
         ErrorClass::Internal | ErrorClass::Rejected | ErrorClass::EnvironmentNotFound => {
             Retry::Backoff
         }
@@ -304,7 +320,7 @@ fn class_retry(error: &zadig_client::Error) -> Retry {
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
-    use zadig_client::{Client, Config, Scope, Token};
+    use zadig_client::{Client, Config, Token};
 
     use super::*;
 

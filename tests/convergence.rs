@@ -17,12 +17,14 @@ mod zadig;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed};
 use zadig_operator::api::condition::Reason;
-use zadig_operator::api::environment::{Creation, Deletion, LiveDrift};
+use zadig_operator::api::environment::{Creation, Deletion, LiveDrift, Scope};
 use zadig_operator::api::management::Management;
 use zadig_operator::plan::Plan;
 use zadig_operator::plan::environment::{EnvStatus, Environment};
 
-use declared::{Foreign, Interruption, environments, foreigns, hitches, interruptions};
+use declared::{
+    Foreign, Interruption, environments, for_production, foreigns, hitches, interruptions,
+};
 use managed::same_but_for_zadigs_own_work;
 use object::{Object, Step};
 use zadig::{NAMESPACE, SERVICES, Zadig};
@@ -35,7 +37,10 @@ const SEED: u64 = 20_261_127;
 
 /// A project that may hold an environment of somebody else.
 fn world(existing: &[Foreign]) -> Zadig {
-    let mut zadig = Zadig::new();
+    furnished(Zadig::new(), existing)
+}
+
+fn furnished(mut zadig: Zadig, existing: &[Foreign]) -> Zadig {
     if !existing.is_empty() {
         zadig.make(NAMESPACE);
         for change in existing {
@@ -97,7 +102,8 @@ proptest! {
         mut environment in environments(),
         existing in foreigns(0..4),
         tells in any::<bool>(),
-        events in interruptions(0..12),
+        production in prop::bool::weighted(0.4),
+        mut events in interruptions(0..12),
         policy in prop::option::of(prop_oneof![
             Just(Deletion::Delete), Just(Deletion::Detach), Just(Deletion::Orphan),
         ]),
@@ -105,8 +111,13 @@ proptest! {
         if !existing.is_empty() {
             environment.creation = Creation::CreateOrAdopt;
         }
-        let mut zadig = world(&existing);
-        zadig.tells = tells;
+        let mut zadig = Zadig { tells, ..Zadig::new() };
+        if production {
+            zadig.scope = Scope::Production;
+            environment = for_production(environment);
+            events = events.into_iter().map(Interruption::for_production).collect();
+        }
+        let mut zadig = furnished(zadig, &existing);
         let mut object = Object::new(environment);
         for event in &events {
             event.happen(&mut object, &mut zadig);

@@ -5,6 +5,7 @@
 mod diagnosis;
 mod helm;
 mod live;
+mod production;
 mod service;
 mod sharing;
 mod status;
@@ -106,11 +107,6 @@ schema::immutable(
         "namespace must be set here, because its default, <projectKey>-env-<envKey>, would be longer than 63 characters",
     ),
     schema::rule(
-        "alias",
-        "!has(self.alias) || self.deployType == 'Helm'",
-        "alias goes with deployType: Helm; Zadig keeps none of other test environments",
-    ),
-    schema::rule(
         "globalVariables",
         "!has(self.globalVariables) || self.deployType != 'Helm'",
         "globalVariables cannot be set with deployType: Helm, which has none; use services[].helm.values",
@@ -141,7 +137,13 @@ schema::immutable(
         "ttl",
         "!has(self.ttl) || !has(self.deletion) || self.deletion == 'Delete'",
         "ttl ends in the deletion of the environment, so it does not go with deletion: Detach or Orphan; remove one of the two",
-    )
+    ),
+    production::no_images(),
+    production::no_replicas(),
+    production::no_config_refs(),
+    production::no_system_namespace(),
+    production::alias(),
+    production::no_ttl()
 ]))]
 pub struct ZadigEnvironmentSpec {
     /// The ZadigConnection to use: which Zadig, with whose token. Required. Immutable.
@@ -156,7 +158,10 @@ pub struct ZadigEnvironmentSpec {
     // Zadig itself checks nothing (Z§4.6), but the default namespace and labels are made of it.
     #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub env_key: String,
-    /// Family of the environment. The one value so far is Test, which is the default. Immutable.
+    /// Family of the environment. Test: the usual one. Production: made empty and filled then, from the project's production
+    /// service templates; its images and replicas cannot be set here, only by variables and templates; deleting it removes its
+    /// services and Zadig's record, and the namespace stays. Everything about it needs Zadig's professional licence. Default:
+    /// Test. Immutable.
     #[serde(default)]
     pub scope: Scope,
     /// How the project deploys its services: KubernetesYAML or Helm. Default: KubernetesYAML. Immutable.
@@ -176,8 +181,9 @@ pub struct ZadigEnvironmentSpec {
     /// left alone. A change takes effect without restarting anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registry: Option<RegistryRef>,
-    /// Name that Zadig's pages show for the environment; with deployType: Helm only. Zadig takes it at the creation and has no call
-    /// that changes it. Absent: left alone.
+    /// Name that Zadig's pages show for the environment; with scope: Production or deployType: Helm only. In production it is held
+    /// like any other field; of a Helm test environment Zadig takes it at the creation and has no call that changes it. Absent: left
+    /// alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = schema::LABEL_MAX))]
     pub alias: Option<String>,
@@ -232,8 +238,8 @@ pub struct ZadigEnvironmentSpec {
     /// While true, deleting this object deletes nothing in Zadig: it waits with the reason DeletionProtected until this is false, or
     /// until it is released by `deletion: Orphan` or the annotation of the same meaning. The objects inside the environment
     /// (ZadigEnvConfig, ZadigServiceBinding) are held in the same way when they are deleted, but for one that says
-    /// `deletion: Delete` itself. `prune` is not held up. Absent: false for test environments, but a base (`sharing`) is only
-    /// deleted, or made none any more, where false is written: all its sub-environments go with it.
+    /// `deletion: Delete` itself. `prune` is not held up. Absent: false for test environments, true for production; but a base
+    /// (`sharing`) is only deleted, or made none any more, where false is written: all its sub-environments go with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_protection: Option<bool>,
     /// How long the environment lives, from the creation of this object on: `72h`, `1h30m`. Then it is deleted in Zadig with its
@@ -303,12 +309,25 @@ pub struct ConfigRef {
 
 /// Which of Zadig's two families of environments.
 #[derive(
-    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    Deserialize,
+    Eq,
+    Hash,
+    JsonSchema,
+    Ord,
+    PartialEq,
+    PartialOrd,
+    Serialize,
 )]
 pub enum Scope {
     /// A test environment.
     #[default]
     Test,
+    /// A production environment.
+    Production,
 }
 
 /// How a project's services are deployed.

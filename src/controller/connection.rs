@@ -61,8 +61,12 @@ pub(super) async fn reconcile(
         ctx.hub.remove(&key);
         return Ok(Requeue::when_asked());
     }
+    let mut was_refused = false;
     let result = match open(&object, &ctx).await? {
-        Ok(zadig) => look(&object, zadig).await,
+        Ok(zadig) => {
+            was_refused = zadig.licence() == Licence::Refused;
+            look(&object, zadig).await
+        }
         Err(down) => Err(down),
     };
     let before = ctx.hub.link(&key);
@@ -92,7 +96,11 @@ pub(super) async fn reconcile(
         }
     };
     let changed = match (&link, ctx.hub.link(&key)) {
-        (Link::Up(new), Some(Link::Up(old))) => !Arc::ptr_eq(new, &old),
+        (Link::Up(new), Some(Link::Up(old))) => {
+            // A licence that was bought or renewed is what somebody may be waiting for.
+            let licensed = was_refused && new.licence() != Licence::Refused;
+            licensed || !Arc::ptr_eq(new, &old)
+        }
         (Link::Up(_), _) => true,
         (Link::Down { .. }, _) => was_up,
     };
@@ -244,7 +252,10 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
     let mut config = Config::new(url, token);
     config.ca_pem = ca;
     concat!("zadig-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.user_agent);
-    config.observer = Some(Arc::new(super::metrics::Calls));
+    let licence = Arc::default();
+    config.observer = Some(Arc::new(super::metrics::Calls {
+        licence: Arc::clone(&licence),
+    }));
     let client = match Client::new(config) {
         Ok(client) => client.with_governor(governor).for_tenant(namespace),
         Err(error) => {
@@ -261,6 +272,7 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
         Intervals { list, deep, stuck },
         limits.requests_per_second,
         fingerprint,
+        licence,
     ))))
 }
 

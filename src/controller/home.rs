@@ -30,6 +30,7 @@ pub(super) fn key(environment: &ZadigEnvironment) -> EnvKey {
     EnvKey {
         project: environment.spec.project_key.clone(),
         env: environment.spec.env_key.clone(),
+        scope: environment.spec.scope,
     }
 }
 
@@ -60,7 +61,7 @@ pub(super) async fn find(
         let why = "spec.environmentRef: the ZadigEnvironment is being deleted";
         return Ok(Found::Other(why.to_owned()));
     }
-    let list = zadig.list(&key.project, since).await?;
+    let list = zadig.list(key.scope, &key.project, since).await?;
     Ok(match (list.environments.get(&key.env), owner(environment)) {
         (Some(entry), Some(record)) if is_own(entry, &record, zadig) => {
             Found::Here(Box::new(place(environment, entry, record, zadig)))
@@ -93,7 +94,7 @@ pub(super) async fn find(
 
 /// Whether the environment can be changed at this moment, by a list that is sent now.
 pub(super) async fn can_change(zadig: &Zadig, key: &EnvKey) -> Result<bool, Error> {
-    let list = zadig.list(&key.project, Instant::now()).await?;
+    let list = zadig.list(key.scope, &key.project, Instant::now()).await?;
     let entry = list.environments.get(&key.env);
     Ok(entry.is_some_and(|entry| env_status(&entry.status).can_change()))
 }
@@ -125,6 +126,7 @@ fn place(
     });
     Place {
         identity,
+        scope: environment.spec.scope,
         status,
         since: known.unwrap_or_else(Timestamp::now),
         stuck_after: zadig.intervals.stuck,

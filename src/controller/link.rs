@@ -9,7 +9,9 @@ use crate::api::DELETION_ANNOTATION;
 use crate::api::condition::Reason;
 use crate::api::environment::ZadigEnvironment;
 use crate::error::{Error, is_outage};
+use crate::plan::Blocked;
 use crate::plan::access::Verdict;
+use crate::plan::environment::production::licence_missing;
 
 /// Why there is no Zadig.
 pub(super) enum Unlinked {
@@ -61,11 +63,24 @@ pub(super) async fn link(
             ));
         }
     }
+    let licensed = |zadig: Arc<Zadig>| match licence_missing(
+        environment.spec.scope,
+        zadig.licence(),
+    ) {
+        None => Ok(Ok(zadig)),
+        Some(Blocked { reason, message }) if deleting => tell(Outcome::Stalled(
+            reason,
+            format!(
+                "{message}; or release this object with the annotation {DELETION_ANNOTATION}=Orphan"
+            ),
+        )),
+        Some(Blocked { reason, message }) => tell(Outcome::Stalled(reason, message)),
+    };
     match ctx.hub.link(&key) {
-        Some(Link::Up(zadig)) => Ok(Ok(zadig)),
+        Some(Link::Up(zadig)) => licensed(zadig),
         Some(Link::Down {
             last: Some(zadig), ..
-        }) if deleting => Ok(Ok(zadig)),
+        }) if deleting => licensed(zadig),
         Some(Link::Down {
             reason, message, ..
         }) if deleting => tell(Outcome::Stalled(

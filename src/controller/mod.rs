@@ -43,16 +43,19 @@ use self::deletions::Tallies;
 use self::desired::SourceKind;
 use self::digest::DigestKey;
 use self::driver::Locals;
-use self::zadig::{ConnectionKey, Hub, List, Zadig};
+use self::zadig::{ConnectionKey, Hub, List, Listed, Zadig};
 use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
 use crate::api::service_binding::ZadigServiceBinding;
 use crate::api::{CONNECTION_FINALIZER, FINALIZER};
 use crate::leader::Tenure;
+use crate::plan::environment::production::licence_missing;
 
 /// How often it is checked which lists are due.
 const TICK: Duration = Duration::from_millis(250);
+/// How soon a list is sent again that was refused as when the licence service does not answer.
+const LICENCE_RETRY: Duration = Duration::from_mins(2);
 /// How often a connection is told that its users changed: a thousand that come at once are one change.
 const USERS_TICK: Duration = Duration::from_secs(1);
 
@@ -467,13 +470,15 @@ async fn tell_connections(ctx: &Context) {
     }
 }
 
-/// A project as one connection sees it.
-type Place = (ConnectionKey, String);
+/// The environments of a project in one scope, as one connection sees them.
+type Place = (ConnectionKey, Listed);
 
-/// When the next list of each project is due, `None` while one is under way, and the last one.
+/// When the next list of each is due, `None` while one is under way, and the last one.
+type ListResult = Result<Arc<List>, crate::error::Error>;
+
 type Due = HashMap<Place, (Option<Instant>, Option<Arc<List>>)>;
 
-/// Keeps one list per project fresh and wakes the objects whose environment changed in it (design §6).
+/// Keeps one list per project and scope fresh and wakes the objects whose environment changed in it (design §6).
 async fn watch_lists(ctx: &Arc<Context>) {
     let mut due: Due = HashMap::new();
     let mut looks = FuturesUnordered::new();
@@ -516,29 +521,29 @@ fn forget_gone(ctx: &Context) {
         .retain(|uid, _| uids.contains(uid) || configs.contains(uid) || bindings.contains(uid));
 }
 
-/// The projects whose list is due, which are noted as under way.
+/// The lists that are due, which are noted as under way.
 fn due_lists(
     ctx: &Context,
     links: Vec<(ConnectionKey, Arc<Zadig>)>,
     due: &mut Due,
 ) -> Vec<(Place, Arc<Zadig>)> {
-    let mut projects: HashMap<ConnectionKey, BTreeSet<String>> = HashMap::new();
+    let mut used: HashMap<ConnectionKey, BTreeSet<Listed>> = HashMap::new();
     for environment in ctx.environments.state() {
         if !environment.spec.suspend {
-            projects
-                .entry(Context::connection_key(&environment))
+            used.entry(Context::connection_key(&environment))
                 .or_default()
-                .insert(environment.spec.project_key.clone());
+                .insert((environment.spec.scope, environment.spec.project_key.clone()));
         }
     }
     let now = Instant::now();
     let mut looks = Vec::new();
     for (key, zadig) in links {
-        let wanted = projects.remove(&key).unwrap_or_default();
+        let mut wanted = used.remove(&key).unwrap_or_default();
+        wanted.retain(|(scope, _)| licence_missing(*scope, zadig.licence()).is_none());
         zadig.keep_lists(&wanted);
-        due.retain(|(connection, project), _| connection != &key || wanted.contains(project));
-        for project in wanted {
-            let place = (key.clone(), project);
+        due.retain(|(connection, listed), _| connection != &key || wanted.contains(listed));
+        for listed in wanted {
+            let place = (key.clone(), listed);
             let slot = due.entry(place.clone()).or_insert_with(|| {
                 let first = zadig.intervals.list.mul_f64(0.5 + fastrand::f64() / 2.0);
                 (Some(now + first), None)
@@ -552,28 +557,37 @@ fn due_lists(
     looks
 }
 
-async fn look((place, zadig): (Place, Arc<Zadig>)) -> (Place, Arc<Zadig>, Option<Arc<List>>) {
+async fn look((place, zadig): (Place, Arc<Zadig>)) -> (Place, Arc<Zadig>, ListResult) {
     let now = Instant::now();
     let since = now.checked_sub(zadig.intervals.list / 2).unwrap_or(now);
-    let list = zadig.list(&place.1, since).await.ok();
+    let (scope, project) = &place.1;
+    let list = zadig.list(*scope, project, since).await;
     (place, zadig, list)
 }
 
 /// Notes when the next list is due, and wakes whose environment is not as in the last one.
-fn listed(ctx: &Context, place: Place, zadig: &Zadig, list: Option<Arc<List>>, due: &mut Due) {
+fn listed(ctx: &Context, place: Place, zadig: &Zadig, list: ListResult, due: &mut Due) {
     let Some(slot) = due.get_mut(&place) else {
         // Nobody works in the project any more.
         return;
     };
     let next = Instant::now() + zadig.intervals.list.mul_f64(1.0 - fastrand::f64() / 20.0);
     slot.0 = Some(next);
-    let (key, project) = place;
-    let Some(list) = list else {
-        // Whether it is the list, the token or Zadig as a whole is told by the connection.
-        zadig.forget_probe();
-        ctx.wake_connection(&key);
-        slot.1 = None;
-        return;
+    let (key, (scope, project)) = place;
+    let list = match list {
+        Ok(list) => list,
+        Err(error) => {
+            if error.may_be_licence() {
+                // It is asked for at each production list and says nothing of Zadig as a whole (Z§1.3).
+                slot.0 = Some(next.max(Instant::now() + LICENCE_RETRY));
+            } else {
+                // Whether it is the list, the token or Zadig as a whole is told by the connection.
+                zadig.forget_probe();
+                ctx.wake_connection(&key);
+            }
+            slot.1 = None;
+            return;
+        }
     };
     let before = slot.1.replace(Arc::clone(&list));
     for environment in ctx.users(&key) {
@@ -582,7 +596,8 @@ fn listed(ctx: &Context, place: Place, zadig: &Zadig, list: Option<Arc<List>>, d
         let changed = before
             .as_ref()
             .is_none_or(|before| before.environments.get(env) != list.environments.get(env));
-        if environment.spec.project_key == project && changed {
+        let listed = environment.spec.project_key == project && environment.spec.scope == scope;
+        if listed && changed {
             let _ = ctx
                 .wake_environment
                 .send(ObjectRef::from_obj(&*environment));

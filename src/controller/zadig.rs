@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary, Scope};
+use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary};
 
 use super::driver::Rest;
-use crate::api::environment::DeployType;
+use crate::api::environment::{DeployType, Scope};
 use crate::error::Error;
 use crate::plan::Licence;
 use crate::plan::environment::{Cluster, EnvKey, EnvStatus, Registry, Template, TemplateVariable};
@@ -47,6 +47,9 @@ pub(super) struct List {
     pub environments: BTreeMap<String, EnvironmentSummary>,
 }
 
+/// The environments of a project that one list shows.
+pub(super) type Listed = (Scope, String);
+
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<List>>>>;
 type CacheSlot<T> = Arc<tokio::sync::Mutex<Option<(Instant, Arc<T>)>>>;
 type Cached<T> = Mutex<HashMap<String, CacheSlot<T>>>;
@@ -67,7 +70,7 @@ pub(super) struct Zadig {
     pub budget: Budget,
     /// The time until the server is probed again, and the reconcile-now annotation that was handled with the last probe.
     pub probed: tokio::sync::Mutex<Option<(Rest, Option<String>)>>,
-    lists: Mutex<HashMap<String, Slot>>,
+    lists: Mutex<HashMap<Listed, Slot>>,
     clusters: Cached<Vec<Cluster>>,
     registries: Cached<Vec<Registry>>,
     projects: Cached<String>,
@@ -75,7 +78,7 @@ pub(super) struct Zadig {
     template: Cached<ServiceTemplate>,
     globals: Cached<Vec<TemplateVariable>>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    licence: Mutex<Licence>,
+    licence: Arc<Mutex<Licence>>,
     is_4_3: AtomicBool,
     enterprise_refused_at: Mutex<Option<Instant>>,
 }
@@ -99,6 +102,7 @@ impl Zadig {
         intervals: Intervals,
         calls_per_second: f64,
         fingerprint: String,
+        licence: Arc<Mutex<Licence>>,
     ) -> Self {
         Self {
             client,
@@ -116,18 +120,27 @@ impl Zadig {
             template: Cached::default(),
             globals: Cached::default(),
             turns: Mutex::default(),
-            licence: Mutex::default(),
+            licence,
             is_4_3: AtomicBool::default(),
             enterprise_refused_at: Mutex::default(),
         }
     }
 
-    /// The environments of a project, as of `since` or later: from memory, or by one call for all who wait.
+    /// The environments of a project in one scope, as of `since` or later: from memory, or by one call for all who wait.
     ///
     /// # Errors
     /// What the call answers. An empty list is no error: it can mean that the token may not look (Z§1.2).
-    pub(super) async fn list(&self, project: &str, since: Instant) -> Result<Arc<List>, Error> {
-        let slot = Arc::clone(lock(&self.lists).entry(project.to_owned()).or_default());
+    pub(super) async fn list(
+        &self,
+        scope: Scope,
+        project: &str,
+        since: Instant,
+    ) -> Result<Arc<List>, Error> {
+        let slot = Arc::clone(
+            lock(&self.lists)
+                .entry((scope, project.to_owned()))
+                .or_default(),
+        );
         let mut slot = slot.lock().await;
         if let Some(list) = slot.as_ref().filter(|list| list.sent >= since) {
             return Ok(Arc::clone(list));
@@ -135,13 +148,17 @@ impl Zadig {
         let sent = Instant::now();
         let environments = self
             .client
-            .list_environments(Scope::Test, project)
+            .list_environments(scope.into(), project)
             .await
             .map_err(Error::zadig(format!(
-                "list the environments of project {project}"
+                "list the {}environments of project {project}",
+                match scope {
+                    Scope::Test => "",
+                    Scope::Production => "production ",
+                }
             )))?
             .into_iter()
-            .filter(|environment| !environment.production)
+            .filter(|environment| environment.production == (scope == Scope::Production))
             .map(|environment| (environment.env_key.clone(), environment))
             .collect();
         let list = Arc::new(List { sent, environments });
@@ -156,9 +173,9 @@ impl Zadig {
         }
     }
 
-    /// Forgets the lists of projects that nobody works in any more.
-    pub(super) fn keep_lists(&self, projects: &BTreeSet<String>) {
-        lock(&self.lists).retain(|project, _| projects.contains(project));
+    /// Forgets the lists that nobody needs any more.
+    pub(super) fn keep_lists(&self, wanted: &BTreeSet<Listed>) {
+        lock(&self.lists).retain(|listed, _| wanted.contains(listed));
     }
 
     /// The lock that all changes of one environment share: one at a time, whatever kind they come from.
@@ -215,8 +232,12 @@ impl Zadig {
     /// # Errors
     /// [`Error::Hidden`] when it can be read, and whatever else the call answers.
     pub(super) async fn require_absent(&self, key: &EnvKey) -> Result<(), Error> {
-        let EnvKey { project, env } = key;
-        match self.client.environment(Scope::Test, project, env).await {
+        let EnvKey {
+            project,
+            env,
+            scope,
+        } = key;
+        match self.client.environment((*scope).into(), project, env).await {
             Ok(_) => Err(Error::Hidden {
                 project: project.clone(),
                 env: env.clone(),
@@ -225,6 +246,36 @@ impl Zadig {
             Err(error) => Err(Error::zadig(format!(
                 "read environment {env} of project {project}"
             ))(error)),
+        }
+    }
+
+    /// Whether an environment of the other scope has the key: Zadig has one for both (Z§9, 1).
+    ///
+    /// Any valid token may read an environment's global variables, in either scope and without a licence (Z§3, #23 and #24). Only
+    /// an answer counts: a refusal proves nothing, and Zadig refuses a second environment of a key itself.
+    ///
+    /// # Errors
+    /// When Zadig does not answer.
+    pub(super) async fn is_key_taken(&self, key: &EnvKey) -> Result<bool, Error> {
+        let EnvKey {
+            project,
+            env,
+            scope,
+        } = key;
+        let other = match scope {
+            Scope::Test => zadig_client::Scope::Production,
+            Scope::Production => zadig_client::Scope::Test,
+        };
+        match self.client.global_variables(other, project, env).await {
+            Ok(_) => Ok(true),
+            Err(error) => {
+                let error = Error::zadig(format!("look whether the key {env} is free"))(error);
+                if error.is_outage() {
+                    Err(error)
+                } else {
+                    Ok(false)
+                }
+            }
         }
     }
 
@@ -312,33 +363,40 @@ impl Zadig {
         })
     }
 
-    /// The services that a project has templates of, with their containers.
+    /// The services that a project has templates of in one scope, with their containers. A test template is not visible to
+    /// production, nor the other way round (Z§9, 1).
     ///
     /// # Errors
     /// What the call answers.
     pub(super) async fn templates(
         &self,
+        scope: Scope,
         project: &str,
         max_age: Duration,
     ) -> Result<Arc<BTreeMap<String, BTreeSet<String>>>, Error> {
-        cached(&self.templates, project, max_age, async {
-            let templates = self
-                .client
-                .service_templates(Scope::Test, project)
-                .await
-                .map_err(Error::zadig(format!(
-                    "list the services of project {project}"
-                )))?;
-            Ok(templates
-                .into_iter()
-                .map(|t| {
-                    (
-                        t.service_name,
-                        t.containers.into_iter().map(|c| c.name).collect(),
-                    )
-                })
-                .collect())
-        })
+        cached(
+            &self.templates,
+            &format!("{scope:?}/{project}"),
+            max_age,
+            async {
+                let templates = self
+                    .client
+                    .service_templates(scope.into(), project)
+                    .await
+                    .map_err(Error::zadig(format!(
+                        "list the services of project {project}"
+                    )))?;
+                Ok(templates
+                    .into_iter()
+                    .map(|t| {
+                        (
+                            t.service_name,
+                            t.containers.into_iter().map(|c| c.name).collect(),
+                        )
+                    })
+                    .collect())
+            },
+        )
         .await
     }
 
@@ -348,18 +406,19 @@ impl Zadig {
     /// What the call answers.
     pub(super) async fn template(
         &self,
+        scope: Scope,
         project: &str,
         service: &str,
         max_age: Duration,
     ) -> Result<Arc<ServiceTemplate>, Error> {
         cached(
             &self.template,
-            &format!("{project}/{service}"),
+            &format!("{scope:?}/{project}/{service}"),
             max_age,
             async {
                 let found = self
                     .client
-                    .service_template(Scope::Test, project, service)
+                    .service_template(scope.into(), project, service)
                     .await
                     .map_err(Error::zadig(format!(
                         "read service {service} of project {project}"
@@ -378,30 +437,45 @@ impl Zadig {
         .await
     }
 
-    /// The global variables that a project declares.
+    /// The global variables that a project declares for one scope.
     ///
     /// # Errors
     /// What the call answers.
     pub(super) async fn declared_variables(
         &self,
+        scope: Scope,
         project: &str,
         max_age: Duration,
     ) -> Result<Arc<Vec<TemplateVariable>>, Error> {
-        cached(&self.globals, project, max_age, async {
-            let declared = self
-                .client
-                .declared_variables(project)
-                .await
-                .map_err(Error::zadig(format!(
-                    "read the global variables of project {project}"
-                )))?;
-            Ok(declared
-                .of(Scope::Test)
-                .iter()
-                .map(template_variable)
-                .collect())
-        })
+        cached(
+            &self.globals,
+            &format!("{scope:?}/{project}"),
+            max_age,
+            async {
+                let declared =
+                    self.client
+                        .declared_variables(project)
+                        .await
+                        .map_err(Error::zadig(format!(
+                            "read the global variables of project {project}"
+                        )))?;
+                Ok(declared
+                    .of(scope.into())
+                    .iter()
+                    .map(template_variable)
+                    .collect())
+            },
+        )
         .await
+    }
+}
+
+impl From<Scope> for zadig_client::Scope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Test => Self::Test,
+            Scope::Production => Self::Production,
+        }
     }
 }
 

@@ -198,6 +198,48 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_fences_scopes_and_a_refusal_names_the_field_alone() {
+        let none = BTreeMap::new();
+        let grants = |scopes: Option<&[Scope]>| {
+            [AccessGrant {
+                scopes: scopes.map(<[Scope]>::to_vec),
+                ..AccessGrant::default()
+            }]
+        };
+        let judged = |grants: &[AccessGrant], from, scope| {
+            let wanted = Use {
+                scope,
+                ..wanted(from, &none, "shop", "shop-env-dev")
+            };
+            judge("team", Some(grants), &wanted)
+        };
+        let refused = Verdict::Refused("spec.scope");
+        for (scopes, test, production) in [
+            (None, Verdict::Admitted, Verdict::Admitted),
+            (Some(&[Scope::Test][..]), Verdict::Admitted, refused),
+            (Some(&[Scope::Production]), refused, Verdict::Admitted),
+            (
+                Some(&[Scope::Test, Scope::Production]),
+                Verdict::Admitted,
+                Verdict::Admitted,
+            ),
+        ] {
+            let grants = grants(scopes);
+            assert_eq!(judged(&grants, "team", Scope::Test), test, "{scopes:?}");
+            assert_eq!(
+                judged(&grants, "team", Scope::Production),
+                production,
+                "{scopes:?}"
+            );
+            assert_eq!(
+                judged(&grants, "other", Scope::Production),
+                Verdict::Unknown,
+                "{scopes:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_star_stands_for_any_characters() {
         for (pattern, text, expected) in [
             ("*", "", true),

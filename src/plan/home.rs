@@ -8,7 +8,7 @@ use super::Plan;
 use super::environment::EnvStatus;
 use super::environment::decide::elapsed;
 use crate::api::condition::Reason;
-use crate::api::environment::Ownership;
+use crate::api::environment::{Ownership, Scope};
 
 /// How soon to look again while Zadig works.
 const SOON: Duration = Duration::from_secs(2);
@@ -32,6 +32,8 @@ pub enum Home {
 pub struct Place {
     /// Which: what a record of ownership has to agree with.
     pub identity: Ownership,
+    /// Which family of routes leads to it.
+    pub scope: Scope,
     /// Zadig's word for it.
     pub status: EnvStatus,
     /// Since when it has that status, as far as was seen.

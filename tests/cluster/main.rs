@@ -35,6 +35,7 @@ mod management;
 mod mistakes;
 mod outage;
 mod ownership;
+mod production;
 mod samples;
 mod service_binding;
 mod sharing;

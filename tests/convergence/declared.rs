@@ -17,6 +17,16 @@ use zadig_operator::plan::secret::SecretText;
 use crate::object::Object;
 use crate::zadig::{NAMESPACE, SERVICES, Zadig};
 
+/// The same as a production environment can be declared.
+pub(crate) fn for_production(mut environment: Environment) -> Environment {
+    for service in environment.services.values_mut() {
+        service.containers.clear();
+        service.workloads.clear();
+    }
+    environment.alias = environment.registry.is_some().then(|| "Shop".to_owned());
+    environment
+}
+
 /// Something that happens between two reconciles, or to the next one.
 #[derive(Clone, Debug)]
 pub(crate) enum Interruption {
@@ -67,6 +77,14 @@ pub(crate) enum Foreign {
 }
 
 impl Interruption {
+    /// The same to a production environment.
+    pub(crate) fn for_production(self) -> Self {
+        match self {
+            Self::Declare(environment) => Self::Declare(Box::new(for_production(*environment))),
+            other => other,
+        }
+    }
+
     pub(crate) fn happen(&self, object: &mut Object, zadig: &mut Zadig) {
         // Two changes within one second cannot be told apart (Z§6.3).
         zadig.pass(2);

@@ -317,7 +317,15 @@ impl Object {
         let before = zadig.clone();
         zadig.react(action);
         self.note_refusals(action, &before, zadig);
-        rules::only_what_is_ours_changed(&self.desired, &self.memory, action, &before, zadig)
+        let state = self.record.as_ref().map(|record| record.state);
+        rules::only_what_is_ours_changed(
+            &self.desired,
+            &self.memory,
+            state == Some(OwnershipState::Created),
+            action,
+            &before,
+            zadig,
+        )
     }
 
     /// New pods of any other origin hide that an earlier change is not in them.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
-use zadig_operator::api::environment::{Deletion, FieldPolicy, OwnershipState, Prune};
+use zadig_operator::api::environment::{Deletion, FieldPolicy, OwnershipState, Prune, Scope};
 use zadig_operator::plan::Plan;
 use zadig_operator::plan::environment::health::health;
 use zadig_operator::plan::environment::memory::Memory;
@@ -80,10 +80,12 @@ pub(crate) fn hold(
 pub(crate) fn only_what_is_ours_changed(
     desired: &Desired,
     memory: &Memory,
+    created: bool,
     action: &Action,
     before: &Zadig,
     after: &Zadig,
 ) -> Result<(), TestCaseError> {
+    let scope = before.scope;
     let (Some(before), Some(after)) = (&before.env, &after.env) else {
         return Ok(());
     };
@@ -96,6 +98,10 @@ pub(crate) fn only_what_is_ours_changed(
         let Some(is) = after.services.get(name) else {
             let owned = match desired {
                 Desired::Absent { declared, .. } if !memory.known => declared.contains(name),
+                // Nothing else would ever remove the workloads.
+                Desired::Absent { declared, .. } if created && scope == Scope::Production => {
+                    declared.contains(name) || memory.services.contains(name)
+                }
                 _ => memory.services.contains(name),
             };
             if matches!(action, Action::TakeOut { .. }) {
@@ -166,6 +172,9 @@ pub(crate) fn only_what_is_ours_changed(
     if environment.is_none_or(|environment| environment.registry.is_none()) {
         prop_assert_eq!(&before.registry, &after.registry);
     }
+    if environment.is_none_or(|environment| environment.alias.is_none()) {
+        prop_assert_eq!(&before.alias, &after.alias);
+    }
     Ok(())
 }
 
@@ -179,6 +188,9 @@ pub(crate) fn everything_declared_is_so(
     };
     if environment.registry.is_some() {
         prop_assert_eq!(env.registry.as_str(), "r-default");
+    }
+    if let Some(alias) = &environment.alias {
+        prop_assert_eq!(&env.alias, alias);
     }
     for (key, value) in &environment.global_variables {
         prop_assert_eq!(env.globals[key].value.as_str(), Some(value.expose()));
@@ -311,7 +323,10 @@ pub(crate) fn the_way_out_takes_only_what_is_ours(
     before: &Zadig,
     after: &Zadig,
 ) -> Result<(), TestCaseError> {
-    let Desired::Absent { policy, .. } = &object.desired else {
+    let Desired::Absent {
+        policy, declared, ..
+    } = &object.desired
+    else {
         return Ok(());
     };
     let ours = object.owns(before);
@@ -322,6 +337,11 @@ pub(crate) fn the_way_out_takes_only_what_is_ours(
     });
     if ours && policy != Deletion::Orphan {
         prop_assert_eq!(&after.env, &None);
+        let created = state != Some(OwnershipState::Adopted);
+        if created && policy == Deletion::Delete {
+            let left: Vec<&String> = after.left.intersection(declared).collect();
+            prop_assert_eq!(left, Vec::<&String>::new(), "they run on for ever");
+        }
     } else {
         prop_assert_eq!(&before.env, &after.env);
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
-use zadig_operator::api::environment::{Ownership, WorkloadKind};
+use zadig_operator::api::environment::{Ownership, Scope, WorkloadKind};
 use zadig_operator::plan::budget::Allowance;
 use zadig_operator::plan::environment::memory::Memory;
 use zadig_operator::plan::environment::sharing::Around;
@@ -33,6 +33,10 @@ pub(crate) struct Zadig {
     pub(crate) env: Option<Env>,
     /// Lists in a row that did not show the environment, as far as somebody looked.
     pub(crate) missed: u32,
+    /// Which family the environment belongs to.
+    pub(crate) scope: Scope,
+    /// Services whose workloads stayed in the cluster when a production environment left Zadig.
+    pub(crate) left: BTreeSet<String>,
     /// The templates are plain enough for the values to be told from what is rendered.
     pub(crate) tells: bool,
 }
@@ -45,6 +49,7 @@ pub(crate) struct Env {
     pub(crate) done_at: Option<i64>,
     pub(crate) namespace: String,
     pub(crate) registry: String,
+    pub(crate) alias: String,
     pub(crate) update_time: i64,
     pub(crate) globals: BTreeMap<String, GlobalVariable>,
     pub(crate) services: BTreeMap<String, Running>,
@@ -97,6 +102,8 @@ impl Zadig {
             revisions: SERVICES.map(|name| (name.to_owned(), 1)).into(),
             env: None,
             missed: 0,
+            scope: Scope::Test,
+            left: BTreeSet::new(),
             tells: false,
         }
     }
@@ -113,6 +120,7 @@ impl Zadig {
             done_at: None,
             namespace: namespace.to_owned(),
             registry: "r-default".to_owned(),
+            alias: "by hand".to_owned(),
             update_time: self.now,
             globals: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -161,6 +169,7 @@ impl Zadig {
         let revisions = self.revisions.clone();
         let fresh: BTreeMap<_, _> = SERVICES.map(|name| (name, self.fresh(name))).into();
         let Some(env) = &mut self.env else { return };
+        let is_test = self.scope == Scope::Test;
         match action {
             Action::DeployReleases { services } => {
                 assert!(services.is_empty(), "nothing here is deployed by Helm");
@@ -179,7 +188,17 @@ impl Zadig {
                 }
                 env.update_time = now;
             }
-            Action::SetRegistry { registry_id } => env.registry.clone_from(registry_id),
+            Action::SetRegistry { registry_id, alias } => {
+                env.registry.clone_from(registry_id);
+                if !is_test {
+                    // Whatever is sent, also nothing (Z§4.8).
+                    env.alias = alias.clone().unwrap_or_default();
+                }
+            }
+            Action::SetAlias { alias } => {
+                assert!(!is_test, "there is no such call of a test environment");
+                env.alias.clone_from(alias);
+            }
             Action::PutGlobalVariables { variables, .. } => {
                 env.globals.clone_from(variables);
                 let mut affected = false;
@@ -224,6 +243,7 @@ impl Zadig {
                 env.work(EnvStatus::Updating, now);
             }
             Action::SetImage { service, image, .. } => {
+                assert!(is_test, "there is no such call in production");
                 if let Some(service) = env.services.get_mut(service) {
                     service.image.clone_from(image);
                     service.recorded.clone_from(image);
@@ -234,6 +254,7 @@ impl Zadig {
             Action::ScaleWorkload {
                 service, replicas, ..
             } => {
+                assert!(is_test, "there is no such call in production");
                 if let Some(service) = env.services.get_mut(service) {
                     service.replicas = *replicas;
                     service.recorded_replicas = *replicas;
@@ -246,7 +267,13 @@ impl Zadig {
                     service.pods = now;
                 }
             }
-            Action::DeleteEnvironment { .. } => self.env = None,
+            Action::DeleteEnvironment { keep_resources } => {
+                if !is_test {
+                    assert!(keep_resources, "there is no other call in production");
+                    self.left = env.services.keys().cloned().collect();
+                }
+                self.env = None;
+            }
         }
     }
 
@@ -257,6 +284,12 @@ impl Zadig {
         let now = self.now;
         let Some(env) = &mut self.env else { return };
         env.registry.clone_from(&create.registry_id);
+        env.alias = create.alias.clone().unwrap_or_default();
+        let is_empty = create.services.is_empty() && create.global_variables.is_empty();
+        assert!(
+            is_empty || self.scope == Scope::Test,
+            "production ignores what the creation carries"
+        );
         for (key, value) in &create.global_variables {
             let variable = GlobalVariable {
                 value: Value::String(value.expose().to_owned()),
@@ -302,6 +335,7 @@ impl Zadig {
             key: EnvKey {
                 project: "shop".to_owned(),
                 env: "dev".to_owned(),
+                scope: self.scope,
             },
             zadig: URL.to_owned(),
             moved: Moved::No,
@@ -310,6 +344,7 @@ impl Zadig {
             record: record.cloned(),
             existence,
             catalog: Catalog {
+                key_taken: false,
                 clusters: vec![Cluster {
                     id: "c-local".to_owned(),
                     name: "local".to_owned(),
@@ -404,9 +439,9 @@ impl Env {
     fn show(&self, desired: &Desired, zadig: &Zadig) -> Present {
         let looks = self.is_idle() || matches!(desired, Desired::Absent { .. });
         let detail = looks.then(|| Detail {
-            alias: String::new(),
             creation_failed: false,
             registry_id: self.registry.clone(),
+            alias: self.alias.clone(),
             global_variables: self.globals.clone(),
             services: self
                 .services

@@ -1,6 +1,6 @@
 //! The only step that writes to Zadig for an object inside an environment: one call per action, with the payload it was given.
 
-use zadig_client::{EnvConfigKind, NewEnvConfig, Scope};
+use zadig_client::{EnvConfigKind, NewEnvConfig};
 
 use crate::api::env_config::{ConfigType, ZadigEnvConfigSpec};
 use crate::controller::environment::masked;
@@ -19,7 +19,12 @@ pub(super) async fn send(
     spec: &ZadigEnvConfigSpec,
     action: &Action,
 ) -> Result<(), Error> {
-    let EnvKey { project, env } = key;
+    let EnvKey {
+        project,
+        env,
+        scope,
+    } = key;
+    let scope = (*scope).into();
     let client = &zadig.client;
     let mut values = Vec::new();
     let sent = match action {
@@ -31,21 +36,17 @@ pub(super) async fn send(
         } => {
             values.extend(config.values());
             let body = wire(config);
-            client
-                .create_env_config(Scope::Test, project, env, &body)
-                .await
+            client.create_env_config(scope, project, env, &body).await
         }
         Action::Create { config, .. } | Action::Replace { config, .. } => {
             values.extend(config.values());
             let body = wire(config);
-            client
-                .update_env_config(Scope::Test, project, env, &body)
-                .await
+            client.update_env_config(scope, project, env, &body).await
         }
         Action::Delete => {
             let kind = kind(spec.type_);
             client
-                .delete_env_config(Scope::Test, project, env, kind, &spec.name)
+                .delete_env_config(scope, project, env, kind, &spec.name)
                 .await
         }
     };

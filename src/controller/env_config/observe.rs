@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::ResourceExt;
 use tokio::time::Instant;
-use zadig_client::{Scope, SourceDetail};
+use zadig_client::SourceDetail;
 
 use super::act::kind;
 use crate::api::env_config::ZadigEnvConfig;
@@ -100,13 +100,17 @@ async fn carried(
 /// The live object. A missing one is answered like other trouble, so the list of its kind tells (Z§4.14).
 async fn existence(
     object: &ZadigEnvConfig,
-    EnvKey { project, env }: &EnvKey,
+    EnvKey {
+        project,
+        env,
+        scope,
+    }: &EnvKey,
     zadig: &Zadig,
 ) -> Result<(Existence, Option<Source>, Option<Vec<String>>), Error> {
     let (kind, name) = (kind(object.spec.type_), object.spec.name.as_str());
     let client = &zadig.client;
     let failure = match client
-        .env_config(Scope::Test, project, env, kind, name)
+        .env_config((*scope).into(), project, env, kind, name)
         .await
     {
         Ok(detail) => {
@@ -122,7 +126,7 @@ async fn existence(
         Err(error) => error,
     };
     let listed = client
-        .env_configs(Scope::Test, project, env, kind)
+        .env_configs((*scope).into(), project, env, kind)
         .await
         .map_err(Error::zadig(format!(
             "list the objects of type {kind} in {env}"

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use zadig_client::{
     Container, CreateEnvironment, EditEnvironment, GlobalVariable, InitialEnvConfig, NewGitSource,
-    NewGlobalVariable, NewService, Portal, Resources, Scale, Scope, ServiceChange, SubEnvironment,
+    NewGlobalVariable, NewService, Portal, Resources, Scale, ServiceChange, SubEnvironment,
     UpdateImage, Variable as WireVariable, VariableType, WorkloadKind,
 };
 
@@ -24,7 +24,12 @@ use crate::plan::secret::SecretText;
 /// # Errors
 /// What the call answers. [`Error::outcome_unknown`] tells whether it may have taken effect.
 pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result<(), Error> {
-    let EnvKey { project, env } = key;
+    let EnvKey {
+        project,
+        env,
+        scope,
+    } = key;
+    let scope = (*scope).into();
     let client = &zadig.client;
     let failed = Error::zadig(action.summary());
     match action {
@@ -36,6 +41,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
         Action::CreateEnvironment(create) => {
             let body = CreateEnvironment {
                 env_key: env.clone(),
+                alias: create.alias.clone().unwrap_or_default(),
                 cluster_id: create.cluster_id.clone(),
                 namespace: create.namespace.clone(),
                 registry_id: create.registry_id.clone(),
@@ -68,18 +74,22 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                     enable: true,
                     base_env: base.clone(),
                 }),
-                ..CreateEnvironment::default()
             };
-            client.create_environment(Scope::Test, project, &body).await
+            client.create_environment(scope, project, &body).await
         }
-        Action::SetRegistry { registry_id } => {
+        Action::SetRegistry { registry_id, alias } => {
             let edit = EditEnvironment {
                 registry_id: Some(registry_id.clone()),
-                alias: None,
+                alias: alias.clone(),
             };
-            client
-                .edit_environment(Scope::Test, project, env, &edit)
-                .await
+            client.edit_environment(scope, project, env, &edit).await
+        }
+        Action::SetAlias { alias } => {
+            let edit = EditEnvironment {
+                registry_id: None,
+                alias: Some(alias.clone()),
+            };
+            client.edit_environment(scope, project, env, &edit).await
         }
         Action::PutGlobalVariables { variables, .. } => {
             let all: Vec<GlobalVariable> = variables
@@ -93,29 +103,27 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                     related_services: variable.related.iter().cloned().collect(),
                 })
                 .collect();
-            client
-                .put_global_variables(Scope::Test, project, env, &all)
-                .await
+            client.put_global_variables(scope, project, env, &all).await
         }
         Action::RemoveServices { services } => {
             let names: Vec<&String> = services.iter().collect();
             client
-                .delete_services(Scope::Test, project, env, &names, Resources::Delete)
+                .delete_services(scope, project, env, &names, Resources::Delete)
                 .await
         }
         Action::TakeOut { service, .. } => {
             client
-                .delete_services(Scope::Test, project, env, &[service], Resources::Keep)
+                .delete_services(scope, project, env, &[service], Resources::Keep)
                 .await
         }
         Action::UpdateServices { services, .. } => {
             client
-                .update_services(Scope::Test, project, env, &changes(services))
+                .update_services(scope, project, env, &changes(services))
                 .await
         }
         Action::AddServices { services } => {
             client
-                .add_services(Scope::Test, project, env, &changes(services))
+                .add_services(scope, project, env, &changes(services))
                 .await
         }
         Action::DeployReleases { services } => {
@@ -164,9 +172,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
             client.scale(project, &scale).await
         }
         Action::RestartService { service, .. } => {
-            client
-                .restart_service(Scope::Test, project, env, service)
-                .await
+            client.restart_service(scope, project, env, service).await
         }
         Action::EnableSharing => client.enable_sharing(project, env).await,
         Action::DisableSharing => client.disable_sharing(project, env).await,
@@ -181,7 +187,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                 Resources::Delete
             };
             client
-                .delete_environment(Scope::Test, project, env, resources)
+                .delete_environment(scope, project, env, resources)
                 .await
         }
     }
@@ -263,6 +269,7 @@ fn values(action: &Action) -> Vec<&str> {
         | Action::NoteRestore { .. }
         | Action::TakeOut { .. }
         | Action::SetRegistry { .. }
+        | Action::SetAlias { .. }
         | Action::RemoveServices { .. }
         | Action::SetImage { .. }
         | Action::ScaleWorkload { .. }

@@ -96,7 +96,8 @@ impl Case<'_> {
 }
 
 async fn read(zadig: &Zadig, key: &EnvKey, suspect: &Suspect) -> Found {
-    let EnvKey { project, env } = key;
+    // Neither route tells test from production environments (Z§9, 16).
+    let EnvKey { project, env, .. } = key;
     let (kind, name) = suspect.object();
     let events = timeout(PATIENCE, zadig.client.events(project, env, kind, name));
     let event = async {

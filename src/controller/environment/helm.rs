@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use zadig_client::{
-    Container, CreateHelmEnvironment, ErrorClass, HelmService, ImagePath, OverrideValue, Scope,
+    Container, CreateHelmEnvironment, ErrorClass, HelmService, ImagePath, OverrideValue,
     ServiceDetail, ValuesFromGit,
 };
 
@@ -48,12 +48,16 @@ impl Looker<'_> {
     }
 
     async fn values(&self, service: &str) -> Result<Release, Error> {
-        let EnvKey { project, env } = self.key;
+        let EnvKey {
+            project,
+            env,
+            scope,
+        } = self.key;
         let failed = Error::zadig(format!("read the values of service {service} in {env}"));
         let values = self
             .zadig
             .client
-            .helm_values(Scope::Test, project, env, service);
+            .helm_values((*scope).into(), project, env, service);
         match values.await {
             Ok(text) => Ok(match serde_saphyr::from_str(&text) {
                 Ok(Value::Object(map)) => Release::Values(Values::new(map)),
@@ -95,7 +99,7 @@ pub(super) async fn create(
     };
     zadig
         .client
-        .create_helm_environment(Scope::Test, &key.project, &body)
+        .create_helm_environment(key.scope.into(), &key.project, &body)
         .await
 }
 
@@ -110,11 +114,15 @@ pub(super) async fn deploy(
     operation: String,
     secrets: &[&str],
 ) -> Result<(), Error> {
-    let EnvKey { project, env } = key;
+    let EnvKey {
+        project,
+        env,
+        scope,
+    } = key;
     let services: Vec<HelmService> = services.iter().map(wire).collect();
     let outcomes = zadig
         .client
-        .apply_helm_services(Scope::Test, project, env, &services)
+        .apply_helm_services((*scope).into(), project, env, &services)
         .await
         .map_err(|error| Error::zadig(&*operation)(error.redact(secrets)))?;
     if outcomes.is_empty() {

@@ -30,17 +30,17 @@ use super::context::Context;
 use super::deletions;
 use super::desired;
 use super::driver::{self, Managed, Rest};
-use super::env_config;
 use super::link::{Unlinked, link};
 use super::management;
 use super::outcome::Outcome;
 use super::queue::Requeue;
 use super::write::{Needs, Sent, Writer};
 use super::zadig::{Zadig, identity};
+use super::{env_config, home};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType};
 use crate::api::environment::{
-    self as api, Deletion, Inventory, Ownership, OwnershipState, ServiceStatus, ZadigEnvironment,
-    ZadigEnvironmentStatus,
+    self as api, Deletion, Inventory, Ownership, OwnershipState, Scope, ServiceStatus,
+    ZadigEnvironment, ZadigEnvironmentStatus,
 };
 use crate::api::management::Management;
 use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
@@ -180,10 +180,7 @@ async fn attempt(
             return Ok(Step::Tell(outcome, Told::default(), driver::BLOCKED_RETRY));
         }
     };
-    let key = EnvKey {
-        project: object.spec.project_key.clone(),
-        env: object.spec.env_key.clone(),
-    };
+    let key = home::key(object);
     let desired = if leaving {
         Desired::Absent {
             policy: over.map_or(policy, |_| Some(Deletion::Delete)),
@@ -223,6 +220,7 @@ async fn attempt(
     }
     let list = zadig
         .list(
+            key.scope,
             &key.project,
             local.list_since(zadig.intervals.list, leaving),
         )
@@ -662,20 +660,23 @@ async fn moved(
     if !local.record.as_ref().is_some_and(elsewhere) {
         return Ok(Moved::No);
     }
-    let mut records: Vec<Ownership> = local.record.iter().cloned().collect();
+    let of = |scope| move |record: Ownership| (scope, record);
+    let mine = local.record.clone().map(of(object.spec.scope));
+    let mut records: Vec<(Scope, Ownership)> = mine.into_iter().collect();
     for other in ctx.users(&Context::connection_key(object)) {
         let mut known = Local::new();
         load(&other, &mut known);
-        records.extend(known.record.filter(elsewhere));
+        let record = known.record.filter(elsewhere);
+        records.extend(record.map(of(other.spec.scope)));
     }
     let since = Instant::now()
         .checked_sub(Duration::from_secs(10))
         .unwrap_or_else(Instant::now);
-    for record in records
+    for (scope, record) in records
         .iter()
-        .filter(|record| record.state != OwnershipState::Pending)
+        .filter(|(_, record)| record.state != OwnershipState::Pending)
     {
-        let list = zadig.list(&record.project, since).await?;
+        let list = zadig.list(*scope, &record.project, since).await?;
         let found = list.environments.get(&record.env).is_some_and(|entry| {
             entry.cluster_id == record.cluster_id && entry.namespace == record.namespace
         });
@@ -799,6 +800,7 @@ pub(super) fn action_word(action: &Action) -> &'static str {
         Action::RecordOwnership(_) => "OwnershipRecorded",
         Action::CreateEnvironment(_) => "EnvironmentCreated",
         Action::SetRegistry { .. } => "RegistrySet",
+        Action::SetAlias { .. } => "AliasSet",
         Action::PutGlobalVariables { .. } => "GlobalVariablesSet",
         Action::NoteRestore { .. } => "RestoreNoted",
         Action::TakeOut { .. } => "ServiceTakenOut",
@@ -824,7 +826,7 @@ async fn refused_create(
 ) -> Result<(), Error> {
     let Writer { zadig, key, .. } = writer;
     if claimed_before {
-        let list = zadig.list(&key.project, Instant::now()).await?;
+        let list = zadig.list(key.scope, &key.project, Instant::now()).await?;
         if list.environments.contains_key(&key.env) {
             return Ok(());
         }

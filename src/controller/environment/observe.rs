@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use tokio::time::Instant;
-use zadig_client::{EnvironmentSummary, LiveService, Pod, Scope, ServiceDetail};
+use zadig_client::{EnvironmentSummary, LiveService, Pod, ServiceDetail};
 
 use super::helm;
 use super::local::Local;
-use crate::api::environment::{DeployType, LiveDrift};
+use crate::api::environment::{DeployType, LiveDrift, Scope};
 use crate::controller::digest::DigestKey;
 use crate::controller::rendered;
 use crate::controller::zadig::{Zadig, env_status, template_variable};
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::plan::environment::{
     Catalog, Desired, Detail, EnvKey, EnvStatus, Environment, Existence, GlobalVariable,
     LiveContainer, LivePod, LiveWorkload, ObservedService, Present, Service, health, live,
-    memory::Memory, variables,
+    memory::Memory, subject, variables,
 };
 
 /// Age at which a looked-up cluster, registry or project still counts. They change by hand, rarely.
@@ -121,8 +121,12 @@ impl Looker<'_> {
 
     /// Whether a list that is sent now shows the environment.
     async fn is_listed(&self) -> Result<bool, Error> {
-        let EnvKey { project, env } = self.key;
-        let list = self.zadig.list(project, Instant::now()).await?;
+        let EnvKey {
+            project,
+            env,
+            scope,
+        } = self.key;
+        let list = self.zadig.list(*scope, project, Instant::now()).await?;
         Ok(list.environments.contains_key(env))
     }
 
@@ -138,7 +142,9 @@ impl Looker<'_> {
                 self.zadig
                     .require_project(project, environment.deploy_type, self.catalog_age(local))
                     .await?;
-                self.catalog(environment, None, local).await?
+                let mut catalog = self.catalog(environment, None, local).await?;
+                catalog.key_taken = self.is_key_taken(local).await?;
+                catalog
             }
             Desired::Absent { .. } => Catalog::default(),
         };
@@ -146,6 +152,16 @@ impl Looker<'_> {
             existence: Existence::Absent { confirmed },
             catalog,
         })
+    }
+
+    /// Whether the key stands for an environment of the other scope. A test environment asks only when its creation was refused:
+    /// there are thousands of those, and the refusal does no harm.
+    async fn is_key_taken(&self, local: &Local) -> Result<bool, Error> {
+        if self.key.scope == Scope::Production || local.memory.is_refused(subject::ENVIRONMENT) {
+            self.zadig.is_key_taken(self.key).await
+        } else {
+            Ok(false)
+        }
     }
 
     #[expect(clippy::unused_self, reason = "reads as a question to the looker")]
@@ -164,7 +180,8 @@ impl Looker<'_> {
         detail: Option<&Detail>,
         local: &Local,
     ) -> Result<Catalog, Error> {
-        let project = &self.key.project;
+        let EnvKey { project, scope, .. } = self.key;
+        let scope = *scope;
         let age = self.catalog_age(local);
         let creating = detail.is_none();
         let mut catalog = Catalog::default();
@@ -179,13 +196,15 @@ impl Looker<'_> {
             .global_variables
             .keys()
             .any(|key| stored.is_none_or(|stored| !stored.contains_key(key)));
-        if unknown_global {
-            let declared = self.zadig.declared_variables(project, age).await?;
+        // In production the stored ones show the options of test variables (Z§9, 15).
+        let untold = scope == Scope::Production && !environment.global_variables.is_empty();
+        if unknown_global || untold {
+            let declared = self.zadig.declared_variables(scope, project, age).await?;
             catalog.global_variables = declared.to_vec();
         }
         if detail.is_some_and(|detail| has_lost(environment, detail)) {
             // A service that is taken out has to be addable again.
-            let known = self.zadig.templates(project, age).await?;
+            let known = self.zadig.templates(scope, project, age).await?;
             catalog.services = known.keys().cloned().collect();
         }
         // The catalogue has no charts (Z§15): an unknown one is refused by the call itself (Z§4.21).
@@ -198,14 +217,14 @@ impl Looker<'_> {
             .collect();
         if !new.is_empty() {
             let age = age.min(TEMPLATE_AGE);
-            let known = self.zadig.templates(project, age).await?;
+            let known = self.zadig.templates(scope, project, age).await?;
             catalog.services = known.keys().cloned().collect();
             for name in new {
                 // A name that the project does not have is not asked for: the answer would be an error like any other.
                 let Some(containers) = known.get(name) else {
                     continue;
                 };
-                let found = self.zadig.template(project, name, age).await?;
+                let found = self.zadig.template(scope, project, name, age).await?;
                 let mut template = found.template.clone();
                 template.containers.extend(containers.iter().cloned());
                 template.digest = self.digests.digest([found.yaml.as_str()]);
@@ -222,11 +241,15 @@ impl Looker<'_> {
         environment: Option<&Environment>,
         local: &mut Local,
     ) -> Result<(EnvStatus, Detail), Error> {
-        let EnvKey { project, env } = self.key;
+        let EnvKey {
+            project,
+            env,
+            scope,
+        } = self.key;
         let found = self
             .zadig
             .client
-            .environment(Scope::Test, project, env)
+            .environment((*scope).into(), project, env)
             .await
             .map_err(Error::zadig(format!(
                 "read environment {env} of project {project}"
@@ -357,11 +380,11 @@ impl Looker<'_> {
             // Sending variables also moves the service to the newest template (Z§4.11): the plan says so.
             let template = self
                 .zadig
-                .template(&self.key.project, &name, TEMPLATE_AGE)
+                .template(self.key.scope, &self.key.project, &name, TEMPLATE_AGE)
                 .await?;
             service.template_digest = Some(self.digests.digest([template.yaml.as_str()]));
             // Or it is not needed, as the values are as declared already.
-            let EnvKey { project, env } = self.key;
+            let EnvKey { project, env, .. } = self.key;
             let place = rendered::Place {
                 project,
                 env,
@@ -381,10 +404,14 @@ impl Looker<'_> {
     }
 
     async fn yaml(&self, service: &str) -> Result<Option<String>, Error> {
-        let EnvKey { project, env } = self.key;
+        let EnvKey {
+            project,
+            env,
+            scope,
+        } = self.key;
         self.zadig
             .client
-            .service_yaml(Scope::Test, project, env, service)
+            .service_yaml((*scope).into(), project, env, service)
             .await
             .map_err(Error::zadig(format!(
                 "read the YAML of service {service} in {env}"
@@ -392,11 +419,15 @@ impl Looker<'_> {
     }
 
     async fn live(&self, service: &str) -> Result<Vec<LiveWorkload>, Error> {
-        let EnvKey { project, env } = self.key;
+        let EnvKey {
+            project,
+            env,
+            scope,
+        } = self.key;
         let found = self
             .zadig
             .client
-            .service(Scope::Test, project, env, service, None)
+            .service((*scope).into(), project, env, service, None)
             .await
             .map_err(Error::zadig(format!("read service {service} in {env}")))?;
         Ok(live_workloads(found))
@@ -501,7 +532,7 @@ pub(in crate::controller) fn neighbours(
     others.into_iter().cloned().collect()
 }
 
-/// Where the environment lives in Zadig's pages.
+/// Where the environment lives in Zadig's pages; in production, its project.
 pub(in crate::controller) fn page(zadig: &Arc<Zadig>, key: &EnvKey) -> String {
     let base = zadig
         .client
@@ -509,8 +540,9 @@ pub(in crate::controller) fn page(zadig: &Arc<Zadig>, key: &EnvKey) -> String {
         .as_str()
         .trim_end_matches('/')
         .to_owned();
-    format!(
-        "{base}/v1/projects/detail/{}/envs/detail?envName={}",
-        key.project, key.env
-    )
+    let project = format!("{base}/v1/projects/detail/{}", key.project);
+    match key.scope {
+        Scope::Test => format!("{project}/envs/detail?envName={}", key.env),
+        Scope::Production => format!("{project}/detail"),
+    }
 }

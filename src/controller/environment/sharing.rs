@@ -8,13 +8,13 @@ use kube::ResourceExt;
 use kube::runtime::events::EventType;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
-use zadig_client::{Scope, ShareOperation};
+use zadig_client::ShareOperation;
 
 use super::local::Local;
 use crate::api::FINALIZER;
 use crate::api::condition::Reason;
 use crate::api::environment::{
-    Deletion, Ownership, OwnershipState, Portal, Sharing, SharingStatus, ZadigEnvironment,
+    Deletion, Ownership, OwnershipState, Portal, Scope, Sharing, SharingStatus, ZadigEnvironment,
 };
 use crate::controller::context::Context;
 use crate::controller::driver;
@@ -94,7 +94,7 @@ pub(super) async fn look(
 }
 
 async fn checks(zadig: &Zadig, key: &EnvKey) -> Result<Checks, Error> {
-    let EnvKey { project, env } = key;
+    let EnvKey { project, env, .. } = key;
     let ready = zadig
         .client
         .sharing_ready(project, env, ShareOperation::Enable)
@@ -119,7 +119,7 @@ async fn istio(zadig: &Zadig, cluster: &str) -> Result<bool, Error> {
 }
 
 async fn without_service(zadig: &Zadig, key: &EnvKey) -> Result<BTreeSet<String>, Error> {
-    let EnvKey { project, env } = key;
+    let EnvKey { project, env, .. } = key;
     let found = zadig.client.workloads_without_service(project, env).await;
     let found = found.map_err(Error::zadig(format!(
         "list the workloads of {env} without a Service"
@@ -156,7 +156,7 @@ async fn look_base(
     let env = &base.spec.env_key;
     let now = Instant::now();
     let since = now.checked_sub(LIST_AGE).unwrap_or(now);
-    let list = zadig.list(&record.project, since).await?;
+    let list = zadig.list(Scope::Test, &record.project, since).await?;
     let entry = list.environments.get(env).filter(|entry| {
         entry.cluster_id == record.cluster_id && entry.namespace == record.namespace
     });
@@ -172,6 +172,7 @@ async fn look_base(
     let key = EnvKey {
         project: record.project.clone(),
         env: env.clone(),
+        scope: Scope::Test,
     };
     if creating && !checks(zadig, &key).await?.look_shared() {
         return Ok(Base::NotReady(format!(
@@ -180,7 +181,7 @@ async fn look_base(
     }
     let detail = zadig
         .client
-        .environment(Scope::Test, &key.project, env)
+        .environment(Scope::Test.into(), &key.project, env)
         .await
         .map_err(Error::zadig(format!("read the base {env}")))?;
     Ok(Base::Ready {
@@ -196,6 +197,11 @@ async fn look_base(
 
 /// Why an environment can never be the base of another; what it follows from cannot be changed.
 fn unfit(object: &ZadigEnvironment, base: &ZadigEnvironment, name: &str) -> Option<String> {
+    if base.spec.scope != Scope::Test {
+        return Some(format!(
+            "{name} is a production environment, and Zadig shares test environments alone; name another one"
+        ));
+    }
     if base.spec.project_key != object.spec.project_key {
         return Some(format!(
             "{name} belongs to project {}, this environment to {}; a base is one of the same project",

@@ -28,8 +28,8 @@ use super::zadig::Zadig;
 use super::{deletions, desired, env_config, management};
 use crate::api::condition::{Condition, Reason};
 use crate::api::environment::{
-    self as api, AppliedService, DeployType, OwnershipState, Prune, ServiceStatus, WorkloadKind,
-    ZadigEnvironment,
+    self as api, AppliedService, DeployType, OwnershipState, Prune, Scope, ServiceStatus,
+    WorkloadKind, ZadigEnvironment,
 };
 use crate::api::management::Management;
 use crate::api::service_binding::{
@@ -188,7 +188,7 @@ async fn attempt(
         .is_some_and(|known| known != &declared);
     local.forget_repairs(person_spoke);
     let since = local.list_since(zadig.intervals.list, deleting);
-    let list = zadig.list(&key.project, since).await?;
+    let list = zadig.list(key.scope, &key.project, since).await?;
     let entry = list.environments.get(&key.env);
     let seen = entry.map(|entry| (entry.status.to_string(), entry.update_time));
     let inline = declares(&environment, &object.spec.service.name);
@@ -285,8 +285,9 @@ async fn attempt(
             .next();
         found.replicas = replicas(object, detail);
         // Zadig labels no pods of a release (Z§5.5).
-        let is_labelled = environment.deploy_type == DeployType::KubernetesYaml;
-        found.selector = is_labelled.then(|| selector(&key, &object.spec.service.name));
+        if environment.deploy_type == DeployType::KubernetesYaml {
+            found.selector = selector(&key, &object.spec.service.name);
+        }
     }
     let owned = local
         .record
@@ -663,9 +664,9 @@ fn replicas(object: &ZadigServiceBinding, detail: &Detail) -> Option<i32> {
     scaled(seen, &target)
 }
 
-/// Selects the pods of a service by the labels that Zadig gives them (Z§5.5).
-fn selector(key: &EnvKey, service: &str) -> String {
-    format!("s-product={},s-service={service}", key.project)
+/// Selects the pods of a service by the labels that Zadig gives them (Z§5.5); in production it gives none (Z§9, 14).
+fn selector(key: &EnvKey, service: &str) -> Option<String> {
+    (key.scope == Scope::Test).then(|| format!("s-product={},s-service={service}", key.project))
 }
 
 /// An older object that claims the same service.
@@ -709,5 +710,27 @@ fn told_plan(plan: Plan<Action>, found: Told) -> Step {
     match driver::outcome_of(plan) {
         Some((outcome, after)) => Step::Tell(outcome, found, after),
         None => Step::Quiet(Duration::from_secs(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn z9_14_nothing_selects_the_pods_of_a_production_service_by_labels_it_lacks() {
+        let selected = |scope| {
+            let key = EnvKey {
+                project: "shop".to_owned(),
+                env: "dev".to_owned(),
+                scope,
+            };
+            selector(&key, "api")
+        };
+        assert_eq!(
+            selected(Scope::Test).as_deref(),
+            Some("s-product=shop,s-service=api")
+        );
+        assert_eq!(selected(Scope::Production), None);
     }
 }

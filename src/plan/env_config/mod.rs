@@ -5,6 +5,7 @@
 
 pub mod compare;
 mod git;
+mod production;
 pub mod proposal;
 
 #[cfg(test)]
@@ -24,7 +25,7 @@ use super::home::{Home, Place, busy, same_place};
 use super::{Licence, Plan};
 use crate::api::condition::Reason;
 use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
-use crate::api::environment::{Creation, Ownership, OwnershipState};
+use crate::api::environment::{Creation, Ownership, OwnershipState, Scope};
 
 /// Two writes of one object within the same second break a unique index of Zadig's, after the cluster was changed (Z§4.14).
 /// Both clocks are somebody else's, hence more than one.
@@ -329,6 +330,9 @@ fn missing(
     observed: &Observed,
 ) -> Plan<Action> {
     let ours = record.is_some_and(|record| record.state != OwnershipState::Pending);
+    if home.scope == Scope::Production {
+        return production::missing(config, home, ours);
+    }
     if !ours && config.creation == Creation::Adopt {
         return Plan::wait(
             Reason::ConfigNotFound,
@@ -401,6 +405,9 @@ fn there(
     let fields = compare::differences(config.kind, &config.object.0, &live.0);
     if fields.is_empty() {
         return Plan::InSync;
+    }
+    if home.scope == Scope::Production {
+        return production::differs(config, home, &fields);
     }
     if let Some(held) = held_back(&fields, observed) {
         return held;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Action, Config, Desired, Existence, Memory, Object, Observed, REPAIRS, Source, plan};
 use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
-use crate::api::environment::{Creation, Ownership, OwnershipState};
+use crate::api::environment::{Creation, Ownership, OwnershipState, Scope};
 use crate::plan::environment::EnvStatus;
 use crate::plan::home::{Home, Place};
 use crate::plan::{Licence, Plan};
@@ -65,6 +65,7 @@ fn observed() -> Observed {
         now: ago(0),
         environment: Home::Present(Box::new(Place {
             identity: ownership(OwnershipState::Created),
+            scope: Scope::Test,
             status: EnvStatus::Success,
             since: ago(3600),
             stuck_after: Duration::from_mins(10),
@@ -93,6 +94,13 @@ impl Observed {
 
     fn licence(mut self, licence: Licence) -> Self {
         self.licence = licence;
+        self
+    }
+
+    fn in_production(mut self) -> Self {
+        if let Home::Present(home) = &mut self.environment {
+            home.scope = Scope::Production;
+        }
         self
     }
 
@@ -517,4 +525,63 @@ fn a_refused_call_is_no_repair_however_often_it_is_made() {
             observed.memory.was_refused(action);
         }
     }
+}
+
+#[test]
+fn z9_08_what_is_missing_in_production_is_told_and_never_sent() {
+    let missing = observed().in_production();
+    for licence in [Licence::Professional, Licence::Unknown] {
+        for kind in [
+            ConfigType::ConfigMap,
+            ConfigType::Secret,
+            ConfigType::Ingress,
+            ConfigType::Pvc,
+        ] {
+            let planned = planned(config(kind), &missing.clone().licence(licence));
+            let expected = format!(
+                "blocked InvalidSpec spec.environmentRef: Zadig has no call that makes {} app in a production environment; create it in namespace shop-env-dev of its cluster, and set creation: Adopt to have it compared",
+                kind.as_str()
+            );
+            assert_eq!(planned, expected);
+        }
+    }
+    let lost = missing.clone().owned_as(OwnershipState::Adopted);
+    assert!(planned(config(ConfigType::ConfigMap), &lost).starts_with("blocked InvalidSpec "));
+    let adopts = Config {
+        creation: Creation::Adopt,
+        ..config(ConfigType::ConfigMap)
+    };
+    assert_snapshot!(planned(adopts, &missing), @"wait ConfigNotFound spec.creation: Adopt, but the environment has no ConfigMap app; create it in namespace shop-env-dev of its cluster");
+}
+
+#[test]
+fn z9_09_what_differs_in_production_is_told_and_never_written() {
+    for state in [OwnershipState::Created, OwnershipState::Adopted] {
+        let other = observed()
+            .in_production()
+            .holding(&json!({"level": "info"}))
+            .owned_as(state);
+        let planned = planned(config(ConfigType::ConfigMap), &other);
+        assert_eq!(
+            planned,
+            "blocked InvalidSpec data[level]: ConfigMap app is not as declared, and Zadig has no call that writes it in a production environment; change it in namespace shop-env-dev of its cluster, or declare what is there"
+        );
+    }
+}
+
+#[test]
+fn z9_10_what_is_there_in_production_is_taken_over_compared_and_deleted() {
+    let there = observed()
+        .in_production()
+        .holding(&json!({"level": "debug"}));
+    assert!(planned(config(ConfigType::ConfigMap), &there).starts_with("blocked ConfigExists "));
+    let adopts = Config {
+        creation: Creation::Adopt,
+        ..config(ConfigType::ConfigMap)
+    };
+    assert_snapshot!(planned(adopts.clone(), &there), @"record the object as adopted");
+    let adopted = there.owned_as(OwnershipState::Adopted);
+    assert_snapshot!(planned(adopts, &adopted), @"in sync");
+    assert_snapshot!(planned_deletion(None, &adopted), @"in sync");
+    assert_snapshot!(planned_deletion(Some(ConfigDeletion::Delete), &adopted), @"delete the object");
 }

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use super::diff::{check_new_service, diff};
 use super::{
     Action, Catalog, CreateEnvironment, Desired, EnvStatus, Environment, Existence, Moved,
-    Observed, Present, Service, delete, join, sharing, variables,
+    Observed, Present, Service, delete, join, production, sharing, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{
-    ClusterRef, Creation, DeployType, Ownership, OwnershipState, RegistryRef,
+    ClusterRef, Creation, DeployType, Ownership, OwnershipState, RegistryRef, Scope,
 };
 use crate::plan::env_config::Config;
 use crate::plan::{Blocked, Plan};
@@ -70,6 +70,9 @@ pub(super) fn different_zadig(observed: &Observed) -> String {
 }
 
 fn absent(desired: &Environment, observed: &Observed, confirmed: bool) -> Plan<Action> {
+    if observed.catalog.key_taken {
+        return Plan::Blocked(vec![production::key_taken(&observed.key)]);
+    }
     let ours = observed
         .record
         .as_ref()
@@ -163,7 +166,7 @@ fn create(
         .iter()
         .filter(|_| desired.deploy_type == DeployType::KubernetesYaml);
     for (name, service) in carried_services {
-        let problems = check_new_service(name, service, catalog, &globals);
+        let problems = check_new_service(name, service, observed, &globals);
         if let (Some(template), true) = (catalog.templates.get(name), problems.is_empty()) {
             services.insert(
                 name.clone(),
@@ -180,18 +183,21 @@ fn create(
         return Err(Plan::Blocked(blocked));
     }
     let base = base?;
-    let configs = carried(desired, catalog)?;
-    Ok(CreateEnvironment {
+    let create = CreateEnvironment {
         deploy_type: desired.deploy_type,
-        alias: desired.alias.clone(),
         cluster_id,
         namespace: desired.namespace.clone(),
         registry_id,
+        alias: desired.alias.clone(),
         global_variables: desired.global_variables.clone(),
-        configs,
+        configs: carried(desired, catalog)?,
         services,
         base,
         again,
+    };
+    Ok(match observed.key.scope {
+        Scope::Test => create,
+        Scope::Production => production::empty(create),
     })
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::decide::{busy, different_zadig, elapsed};
-use super::{Action, Bound, EnvStatus, Existence, Moved, Observed, Present, lifetime, sharing};
+use super::{
+    Action, Bound, EnvStatus, Existence, Moved, Observed, Present, lifetime, production, sharing,
+};
 use crate::api::condition::Reason;
-use crate::api::environment::{Deletion, OwnershipState};
+use crate::api::environment::{Deletion, OwnershipState, Scope};
 use crate::plan::{Plan, budget};
 
 /// How long an answered delete call is waited for before it is sent again: the record goes within 30 ms (Z§19).
@@ -98,7 +100,11 @@ pub(super) fn plan(
             } else {
                 &observed.memory.services
             };
-            delete(observed, present, stuck, ours)
+            let ours = match observed.key.scope {
+                Scope::Test => ours.clone(),
+                Scope::Production => production::services_to_delete(ours, declared, created),
+            };
+            delete(observed, present, stuck, &ours)
         }
         Deletion::Detach => Plan::of(
             vec![Action::DeleteEnvironment {
@@ -123,7 +129,9 @@ fn delete(
     ours: &BTreeSet<String>,
 ) -> Plan<Action> {
     let working = matches!(present.status, EnvStatus::Creating | EnvStatus::Updating);
-    let own_namespace = present.neighbours.is_empty()
+    let is_production = observed.key.scope == Scope::Production;
+    let own_namespace = !is_production
+        && present.neighbours.is_empty()
         && present.namespace == format!("{}-env-{}", observed.key.project, observed.key.env);
     if working && !own_namespace && !stuck {
         return busy(Reason::Deleting, observed, present);
@@ -144,8 +152,9 @@ fn delete(
             actions.push(removal);
         }
     }
+    // In production the call takes Zadig's record away and touches nothing in the cluster (Z§9, 4).
     actions.push(Action::DeleteEnvironment {
-        keep_resources: false,
+        keep_resources: is_production,
     });
     Plan::of(actions, Vec::new())
 }

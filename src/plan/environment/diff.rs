@@ -6,13 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decide::resolve_registry;
 use super::{
-    Action, Catalog, Detail, Environment, LiveWorkload, Observed, ObservedService, Present,
-    Service, helm, join, live, sharing, subject, variables,
+    Action, Detail, Environment, LiveWorkload, Observed, ObservedService, Present, Service, helm,
+    join, live, production, sharing, subject, variables,
 };
 use crate::api::condition::Reason;
-use crate::api::environment::{DeployType, FieldPolicy, Prune, WorkloadKind};
+use crate::api::environment::{DeployType, FieldPolicy, Prune, Scope, WorkloadKind};
 use crate::plan::{Blocked, Plan, Wait};
 
 /// A comparison in the making.
@@ -83,8 +82,7 @@ pub(in crate::plan) fn diff(
     if !diff.blocked.is_empty() {
         return diff;
     }
-    alias(&mut diff, desired, detail);
-    registry(&mut diff, desired, detail, &observed.catalog);
+    production::registry_and_alias(&mut diff, desired, detail, observed);
     global_variables(&mut diff, desired, detail, observed);
     let removed = removals(&mut diff, desired, detail, observed);
     if desired.deploy_type == DeployType::Helm {
@@ -121,57 +119,32 @@ fn services(
         if removed.contains(name) {
             continue;
         }
-        let initial = observed.memory.is_initial(name);
-        let whole = live::restored(service, observed.memory.applied.get(name));
-        images(diff, name, &whole, seen, initial);
-        replicas(diff, name, &whole, seen, initial);
+        if observed.key.scope == Scope::Production {
+            diff.blocked.extend(production::without_call(name, service));
+        } else {
+            let initial = observed.memory.is_initial(name);
+            let whole = live::restored(service, observed.memory.applied.get(name));
+            images(diff, name, &whole, seen, initial);
+            replicas(diff, name, &whole, seen, initial);
+        }
         if !written.contains(name) {
             restart(diff, name, service, observed);
         }
     }
 }
 
-/// No call changes the alias of a test environment (Z§4.8).
-fn alias(diff: &mut Diff, desired: &Environment, detail: &Detail) {
-    let Some(wanted) = desired.alias.as_ref().filter(|it| **it != detail.alias) else {
-        return;
-    };
-    diff.block(
-        Reason::InvalidSpec,
-        format!(
-            "spec.alias: the environment is called {:?} in Zadig, not {wanted:?}, and Zadig has no call that changes it; leave alias out, or change it in Zadig",
-            detail.alias
-        ),
-    );
-}
-
-fn registry(diff: &mut Diff, desired: &Environment, detail: &Detail, catalog: &Catalog) {
-    let Some(wanted) = &desired.registry else {
-        return;
-    };
-    match resolve_registry(Some(wanted), catalog) {
-        Ok(id) if id != detail.registry_id => {
-            diff.actions.push(Action::SetRegistry { registry_id: id });
-        }
-        Ok(_) => {}
-        // An unknown id would be stored although the call is refused (Z§14.27).
-        Err(blocked) => diff.blocked.push(blocked),
-    }
-}
-
 fn global_variables(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: &Observed) {
     let mut declared = desired.global_variables.clone();
     let project = &observed.catalog.global_variables;
-    let (_, changed, blocked) =
-        variables::merge_globals(&declared, &detail.global_variables, project);
+    let stored = production::stored_globals(detail, observed);
+    let (_, changed, blocked) = variables::merge_globals(&declared, &stored, project);
     diff.blocked.extend(blocked);
     for key in changed {
         if diff.is_loop(&subject::global(&key), observed) {
             declared.remove(&key);
         }
     }
-    let (variables, changed, _) =
-        variables::merge_globals(&declared, &detail.global_variables, project);
+    let (variables, changed, _) = variables::merge_globals(&declared, &stored, project);
     if changed.is_empty() {
         return;
     }
@@ -330,7 +303,7 @@ fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: 
         if detail.services.contains_key(name) {
             continue;
         }
-        let problems = check_new_service(name, service, catalog, &globals);
+        let problems = check_new_service(name, service, observed, &globals);
         let known = observed.memory.applied.get(name);
         // One that was taken out has to come back, however often.
         let taken_out = known.is_some_and(|known| known.restore.is_some());
@@ -354,14 +327,19 @@ fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: 
 pub(super) fn check_new_service(
     name: &str,
     service: &Service,
-    catalog: &Catalog,
+    observed: &Observed,
     globals: &BTreeSet<String>,
 ) -> Vec<Blocked> {
+    let catalog = &observed.catalog;
     let Some(template) = catalog.templates.get(name) else {
         return vec![Blocked::new(
             Reason::ServiceNotFound,
             format!(
-                "spec.services[{name}]: the project has no such service; it has: {}",
+                "spec.services[{name}]: the project has no such service{}; it has: {}",
+                match observed.key.scope {
+                    Scope::Test => "",
+                    Scope::Production => " in production",
+                },
                 join(&catalog.services)
             ),
         )];
@@ -581,8 +559,7 @@ fn hold_back_what_was_just_asked(diff: &mut Diff, observed: &Observed) {
 fn hold_back_loops(diff: &mut Diff, observed: &Observed) {
     for action in std::mem::take(&mut diff.actions) {
         let held = match &action {
-            Action::SetRegistry { .. }
-            | Action::SetImage { .. }
+            Action::SetImage { .. }
             | Action::ScaleWorkload { .. }
             | Action::RestartService { .. }
             | Action::EnableSharing

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::api::environment::{
     AppliedService, ClusterRef, Creation, Deletion, DeployType, FieldPolicy, LiveDrift, Ownership,
-    OwnershipState, Prune, RegistryRef, Restore, WorkloadKind,
+    OwnershipState, Prune, RegistryRef, Restore, Scope, WorkloadKind,
 };
 use crate::plan::budget::Allowance;
 use crate::plan::secret::SecretText;
@@ -64,6 +64,11 @@ impl Environment {
     pub(in crate::plan) fn global(mut self, key: &str, value: &str) -> Self {
         self.global_variables
             .insert(key.to_owned(), SecretText::new(value));
+        self
+    }
+
+    pub(in crate::plan) fn alias(mut self, alias: &str) -> Self {
+        self.alias = Some(alias.to_owned());
         self
     }
 
@@ -193,6 +198,7 @@ pub(in crate::plan) fn observed() -> Observed {
         key: EnvKey {
             project: "shop".to_owned(),
             env: "dev".to_owned(),
+            scope: Scope::Test,
         },
         zadig: "https://zadig.example.com".to_owned(),
         moved: Moved::No,
@@ -201,6 +207,7 @@ pub(in crate::plan) fn observed() -> Observed {
         record: None,
         existence: Existence::Absent { confirmed: false },
         catalog: Catalog {
+            key_taken: false,
             clusters: vec![Cluster {
                 id: "c-local".to_owned(),
                 name: "local".to_owned(),
@@ -271,6 +278,12 @@ fn deployment(name: &str) -> (String, String) {
 }
 
 impl Observed {
+    /// Looked at as a production environment.
+    pub(in crate::plan) fn in_production(mut self) -> Self {
+        self.key.scope = Scope::Production;
+        self
+    }
+
     /// Any other change.
     pub(in crate::plan) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
@@ -688,7 +701,11 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             }
             line
         }
-        Action::SetRegistry { registry_id } => format!("registry {registry_id}"),
+        Action::SetRegistry { registry_id, alias } => match alias {
+            Some(alias) => format!("registry {registry_id} with alias {alias:?}"),
+            None => format!("registry {registry_id}"),
+        },
+        Action::SetAlias { alias } => format!("alias {alias:?}"),
         Action::PutGlobalVariables { variables, changed } => {
             let mut line = format!("put globals, changed {changed:?}");
             for (key, variable) in variables {

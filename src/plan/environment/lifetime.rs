@@ -18,6 +18,7 @@ const WARNING: Duration = Duration::from_hours(1);
 pub fn is_protected(spec: &ZadigEnvironmentSpec) -> bool {
     spec.deletion_protection.unwrap_or(match spec.scope {
         Scope::Test => false,
+        Scope::Production => true,
     })
 }
 

@@ -18,7 +18,7 @@ use super::{
 use crate::api::condition::Reason;
 use crate::api::environment::{
     AppliedService, FieldPolicy, LiveDrift, ROLLOUTS_MAX, Restore, RestoreImage, RestoreReplicas,
-    WorkloadKind,
+    Scope, WorkloadKind,
 };
 use crate::plan::Blocked;
 
@@ -186,7 +186,9 @@ pub(super) fn repair(
 
 /// Whether nothing that would be in the way afterwards is known, and it was not tried in vain too often.
 fn may_repair(diff: &mut Diff, name: &str, observed: &Observed, present: &Present) -> bool {
-    let why = if !observed.catalog.services.contains(name) {
+    let why = if observed.key.scope == Scope::Production {
+        "its images and replicas would be the template's then, and Zadig has no call that sets them in production"
+    } else if !observed.catalog.services.contains(name) {
         "the project has no template of it any more"
     } else if !present.neighbours.is_empty() {
         "other environments use the namespace, and Zadig adds no service whose objects another one applied"

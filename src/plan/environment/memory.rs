@@ -131,6 +131,7 @@ impl Memory {
             | Action::NoteRestore { .. }
             | Action::TakeOut { .. }
             | Action::SetRegistry { .. }
+            | Action::SetAlias { .. }
             | Action::RemoveServices { .. }
             | Action::AddServices { .. }
             | Action::SetImage { .. }
@@ -211,6 +212,7 @@ impl Memory {
             }
             Action::SetRegistry { .. }
             | Action::TakeOut { .. }
+            | Action::SetAlias { .. }
             | Action::PutGlobalVariables { .. }
             | Action::SetImage { .. }
             | Action::ScaleWorkload { .. } => {}
@@ -376,6 +378,12 @@ impl Memory {
         if let Some(subject) = sharing::counted_refusal(action) {
             *self.repairs.entry(subject.to_owned()).or_default() += 1;
         }
+    }
+
+    /// Whether a call about this was refused, and none was answered well since.
+    #[must_use]
+    pub fn is_refused(&self, subject: &str) -> bool {
+        self.refused.contains_key(subject)
     }
 
     /// The place of an action's refusal among all; `None` when none of what it is about was refused.

@@ -2,10 +2,10 @@
 //!
 //! The types and their vocabulary. [`decide`] holds the decision table (design §3), [`diff`] the comparison of an environment
 //! that can be changed, [`variables`] the rules of service variables (Z§4.11), [`helm`] the releases of a Helm environment,
-//! [`delete`] the way out, [`lifetime`] when it is taken, [`memory`] what has to be remembered because Zadig never shows it again,
-//! [`proposal`] how a plan is put before a person, [`rollout`] the proof that a change reached the pods, [`health`] what users see
-//! of the services, [`diagnosis`] why one of them is not healthy, [`live`] what the cluster has lost of them, [`sharing`] base
-//! environments and what is made on top of them.
+//! [`production`] what is different in production, [`delete`] the way out, [`lifetime`] when it is taken, [`memory`] what has to be
+//! remembered because Zadig never shows it again, [`proposal`] how a plan is put before a person, [`rollout`] the proof that a change
+//! reached the pods, [`health`] what users see of the services, [`diagnosis`] why one of them is not healthy, [`live`] what the
+//! cluster has lost of them, [`sharing`] base environments and what is made on top of them.
 
 pub mod decide;
 pub mod delete;
@@ -16,6 +16,7 @@ pub mod helm;
 pub mod lifetime;
 pub mod live;
 pub mod memory;
+pub mod production;
 pub mod proposal;
 pub mod rollout;
 pub mod sharing;
@@ -27,6 +28,8 @@ pub(in crate::plan) mod fixture;
 mod tests;
 #[cfg(test)]
 mod z14;
+#[cfg(test)]
+mod z9;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -42,7 +45,7 @@ use super::env_config::Config;
 use super::secret::SecretText;
 use crate::api::environment::{
     ClusterRef, Creation, Deletion, DeployType, FieldPolicy, LiveDrift, Ownership, PortalServer,
-    Prune, RegistryRef, Restore, WorkloadKind,
+    Prune, RegistryRef, Restore, Scope, WorkloadKind,
 };
 
 /// What the object asks for.
@@ -207,13 +210,15 @@ pub enum Bound {
     Adopted,
 }
 
-/// An environment's key within a Zadig.
+/// An environment's key within a Zadig, and the routes that it is found by.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct EnvKey {
     /// Project key.
     pub project: String,
-    /// Environment key.
+    /// Environment key; one for both scopes (Z§9, 1).
     pub env: String,
+    /// Which family of routes.
+    pub scope: Scope,
 }
 
 impl fmt::Display for EnvKey {
@@ -495,6 +500,8 @@ pub struct TemplateVariable {
 /// What Zadig knows besides the environment; each part is read only when the decision needs it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
+    /// The key belongs to an environment of the other scope, as far as anybody looked.
+    pub key_taken: bool,
     /// Clusters.
     pub clusters: Vec<Cluster>,
     /// Registries.
@@ -551,12 +558,19 @@ pub struct Template {
 pub enum Action {
     /// Write on the object whose environment this is (Kubernetes, not Zadig).
     RecordOwnership(Ownership),
-    /// Create the environment with all that is declared (#11), or a Helm environment, which begins without services (#51).
+    /// Create the environment with all that is declared (#11), or empty: in production (#12), and for Helm (#51).
     CreateEnvironment(Box<CreateEnvironment>),
-    /// Change the registry (#13).
+    /// Change the registry (#13, #14).
     SetRegistry {
         /// Registry id, taken from Zadig's list.
         registry_id: String,
+        /// The alias that goes along in production, as it would be lost otherwise.
+        alias: Option<String>,
+    },
+    /// Change the alias of a production environment (#14).
+    SetAlias {
+        /// The display name.
+        alias: String,
     },
     /// Replace the global variables by the full observed set with ours merged in (#25).
     PutGlobalVariables {
@@ -707,6 +721,7 @@ impl Action {
             | Self::NoteRestore { .. }
             | Self::TakeOut { .. }
             | Self::SetRegistry { .. }
+            | Self::SetAlias { .. }
             | Self::RemoveServices { .. }
             | Self::SetImage { .. }
             | Self::ScaleWorkload { .. }
@@ -740,6 +755,7 @@ impl Action {
             | Self::TakeOut { .. }
             | Self::CreateEnvironment(_)
             | Self::SetRegistry { .. }
+            | Self::SetAlias { .. }
             | Self::RemoveServices { .. }
             | Self::AddServices { .. }
             | Self::DeployReleases { .. }
@@ -765,6 +781,7 @@ impl Action {
             | Self::TakeOut { .. }
             | Self::CreateEnvironment(_)
             | Self::SetRegistry { .. }
+            | Self::SetAlias { .. }
             | Self::PutGlobalVariables { .. }
             | Self::RemoveServices { .. }
             | Self::UpdateServices { .. }
@@ -792,8 +809,9 @@ impl Action {
             Self::RecordOwnership(_) => vec!["ownership".to_owned()],
             Self::NoteRestore { .. } => Vec::new(),
             Self::TakeOut { service, .. } => vec![subject::live(service)],
-            Self::CreateEnvironment(_) => vec!["environment".to_owned()],
-            Self::SetRegistry { .. } => vec!["registry".to_owned()],
+            Self::CreateEnvironment(_) => vec![subject::ENVIRONMENT.to_owned()],
+            Self::SetRegistry { .. } => vec![subject::REGISTRY.to_owned()],
+            Self::SetAlias { .. } => vec![subject::ALIAS.to_owned()],
             Self::PutGlobalVariables { changed, .. } => {
                 changed.iter().map(|key| subject::global(key)).collect()
             }
@@ -849,7 +867,8 @@ impl Action {
                 create.namespace,
                 create.services.len()
             ),
-            Self::SetRegistry { registry_id } => format!("set the registry to {registry_id}"),
+            Self::SetRegistry { registry_id, .. } => format!("set the registry to {registry_id}"),
+            Self::SetAlias { alias } => format!("set the alias to {alias}"),
             Self::PutGlobalVariables { changed, .. } => {
                 format!("set global variables {}", join(changed))
             }
@@ -924,6 +943,15 @@ impl Action {
 /// The names of differences that one action repairs several of.
 pub(crate) mod subject {
     use crate::api::environment::WorkloadKind;
+
+    /// The environment as a whole.
+    pub(crate) const ENVIRONMENT: &str = "environment";
+
+    /// The registry.
+    pub(crate) const REGISTRY: &str = "registry";
+
+    /// The display name.
+    pub(crate) const ALIAS: &str = "alias";
 
     /// The value of a global variable.
     pub(crate) fn global(key: &str) -> String {

@@ -20,7 +20,7 @@ use super::home::{Home, busy, same_place};
 use super::{Blocked, Plan};
 use crate::api::condition::Reason;
 use crate::api::environment::{
-    Creation, DeployType, FieldPolicy, Ownership, OwnershipState, WorkloadKind,
+    Creation, DeployType, FieldPolicy, Ownership, OwnershipState, Scope, WorkloadKind,
 };
 use crate::api::service_binding::{BindingDeletion, ScaleTarget};
 
@@ -209,26 +209,29 @@ fn present(binding: &Binding, observed: &Observed) -> Plan<Action> {
     if let Some(blocked) = scales_a_release(binding) {
         return Plan::Blocked(vec![blocked]);
     }
-    let (declared, taken_over) = match with_replicas(binding, name, seen) {
-        Ok(with) => with,
-        Err(blocked) => return Plan::Blocked(vec![blocked]),
+    let (declared, taken_over, refused) = match home.scope {
+        Scope::Test => match with_replicas(binding, name, seen) {
+            Ok((declared, taken_over)) => (declared, taken_over, None),
+            Err(blocked) => return Plan::Blocked(vec![blocked]),
+        },
+        Scope::Production => (binding.environment.clone(), None, unscalable(binding)),
     };
     let claim = (known.is_none()).then(|| record(&home.identity, OwnershipState::Pending));
     let number = taken_over.map(Action::SeedReplicas);
     match diff(&declared, &observed.inner, present, detail).plan() {
-        Plan::InSync => Plan::of(number.into_iter().collect(), Vec::new()),
+        Plan::InSync => Plan::of(number.into_iter().collect(), refused.into_iter().collect()),
         Plan::Act(act) => {
             let calls = act.actions.into_iter().map(Action::Environment);
             let actions = claim.into_iter().chain(calls).chain(number);
-            Plan::of(actions.collect(), in_own_words(name, act.blocked))
+            Plan::of(actions.collect(), in_own_words(name, act.blocked, refused))
         }
         Plan::Wait(wait) => Plan::Wait(wait),
-        Plan::Blocked(blocked) => Plan::Blocked(in_own_words(name, blocked)),
+        Plan::Blocked(blocked) => Plan::Blocked(in_own_words(name, blocked, refused)),
     }
 }
 
-/// What an environment would say of its own field, said of ours.
-fn in_own_words(name: &str, blocked: Vec<Blocked>) -> Vec<Blocked> {
+/// What an environment would say of its own field, said of ours, and what it has no field for.
+fn in_own_words(name: &str, blocked: Vec<Blocked>, refused: Option<Blocked>) -> Vec<Blocked> {
     let theirs = format!("spec.services[{name}]");
     blocked
         .into_iter()
@@ -236,7 +239,18 @@ fn in_own_words(name: &str, blocked: Vec<Blocked>) -> Vec<Blocked> {
             message: blocked.message.replacen(&theirs, "spec.service", 1),
             ..blocked
         })
+        .chain(refused)
         .collect()
+}
+
+/// The number of pods, which nothing sets in production (Z§9, 11).
+fn unscalable(binding: &Binding) -> Option<Blocked> {
+    (binding.replicas.is_some() || binding.scale_target.is_some()).then(|| {
+        Blocked::new(
+            Reason::InvalidSpec,
+            "spec.replicas, spec.scaleTarget: Zadig has no call that scales a production service; make the number a variable of its production template, or set it there, and remove the fields",
+        )
+    })
 }
 
 fn record(identity: &Ownership, state: OwnershipState) -> Action {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use super::{Action, Binding, Desired, Observed, plan};
-use crate::api::environment::{Creation, Ownership, OwnershipState, Prune, WorkloadKind};
+use crate::api::environment::{Creation, Ownership, OwnershipState, Prune, Scope, WorkloadKind};
 use crate::api::service_binding::{BindingDeletion, ScaleTarget};
 use crate::plan::Plan;
 use crate::plan::environment::fixture::{
@@ -61,6 +61,7 @@ fn observed() -> Observed {
         service: "api".to_owned(),
         home: Home::Present(Box::new(Place {
             identity: ownership(OwnershipState::Created),
+            scope: Scope::Test,
             status: EnvStatus::Success,
             since: ago(3600),
             stuck_after: Duration::from_mins(10),
@@ -80,6 +81,14 @@ impl Observed {
 
     fn owned_as(mut self, state: OwnershipState) -> Self {
         self.inner.record = Some(ownership(state));
+        self
+    }
+
+    fn in_production(mut self) -> Self {
+        if let Home::Present(home) = &mut self.home {
+            home.scope = Scope::Production;
+        }
+        self.inner.key.scope = Scope::Production;
         self
     }
 
@@ -255,4 +264,24 @@ fn a_service_of_a_protected_environment_goes_only_when_its_own_object_says_so() 
     let mut inline = added;
     inline.inline = true;
     assert_snapshot!(held(None, &inline), @"in sync");
+}
+
+#[test]
+fn z9_11_images_and_replicas_of_a_production_service_are_told_and_the_rest_is_sent() {
+    let api = service().image("api", "api:2").replicas("api", 3);
+    let running = observed()
+        .in_production()
+        .running(&service().variable("LOG", "info"))
+        .owned_as(OwnershipState::Created);
+    let declared = binding(api.variable("LOG", "debug")).replicas(2);
+    assert_snapshot!(planned(declared, &running), @r"
+    update services
+      api [LOG:string=debug]
+    blocked InvalidSpec spec.service.containers: Zadig has no call that sets images of a production service; make them variables of its production template, or set them there, and remove the field
+    blocked InvalidSpec spec.service.workloads: Zadig has no call that sets replicas of a production service; make them variables of its production template, or set them there, and remove the field
+    blocked InvalidSpec spec.replicas, spec.scaleTarget: Zadig has no call that scales a production service; make the number a variable of its production template, or set it there, and remove the fields
+    ");
+    // An autoscaler cannot work there, so nothing is taken over for it.
+    let scaled = binding(service().variable("LOG", "info")).scales("api");
+    assert_snapshot!(planned(scaled, &running), @"blocked InvalidSpec spec.replicas, spec.scaleTarget: Zadig has no call that scales a production service; make the number a variable of its production template, or set it there, and remove the fields");
 }

@@ -84,6 +84,10 @@ fn valid(kind: &str) -> Vec<Value> {
             for list in ["/globalVariables", "/services/0/variables"] {
                 *plain.pointer_mut(list).expect("a list") = json!([{"key": "a", "value": "x"}]);
             }
+            let production = json!({
+                "connectionRef": {"name": "default"}, "projectKey": "shop", "envKey": "prod",
+                "scope": "Production", "alias": "Shop",
+            });
             let helm = helm(&key).map(|helm| {
                 json!({
                     "connectionRef": {"name": "default"}, "projectKey": "shop", "envKey": "dev",
@@ -106,6 +110,7 @@ fn valid(kind: &str) -> Vec<Value> {
                 plain,
                 preview,
                 sub,
+                production,
                 environment(id.clone(), id, json!({"configMapKeyRef": key})),
             ];
             yaml.into_iter().chain(helm).collect()

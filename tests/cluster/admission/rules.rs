@@ -260,6 +260,12 @@ fn environment_identity_cases() -> Vec<Case> {
             ],
         ),
         fixed(
+            "spec.scope",
+            "scope",
+            "Zadig cannot turn one family into the other; create a new ZadigEnvironment",
+            vec![Try::Change(json!({"scope": "Production"}))],
+        ),
+        fixed(
             "spec.cluster",
             "cluster",
             moved,
@@ -472,11 +478,6 @@ fn deploy_type_cases() -> Vec<Case> {
     };
     vec![
         case(
-            "spec.alias",
-            "alias goes with deployType: Helm; Zadig keeps none of other test environments",
-            vec![new("alias", json!("Dev"))],
-        ),
-        case(
             "spec.globalVariables",
             "globalVariables cannot be set with deployType: Helm, which has none; use services[].helm.values",
             vec![helm(
@@ -631,6 +632,59 @@ fn environment_cases() -> Vec<Case> {
                     json!({"from": "All", "selector": {"matchLabels": {"team": "blue"}}}),
                 ),
             ],
+        ),
+    ]
+}
+
+/// What no version of Zadig can do in production (Z§9).
+fn production_cases() -> Vec<Case> {
+    let case = |field: &str, sentence: &str, tries: Vec<Try>| {
+        case("ZadigEnvironment", field, sentence, tries)
+    };
+    let production = |field: &str, value: Value| {
+        let mut spec = bare();
+        spec["scope"] = json!("Production");
+        spec[field] = value;
+        new("", spec)
+    };
+    vec![
+        case(
+            "spec.services",
+            "services cannot have containers with scope: Production: Zadig has no call that sets images there; make them variables of the service's production template, or set them in it",
+            vec![production(
+                "services",
+                json!([{"name": "web"}, {"name": "api", "containers": [{"name": "api", "image": "api:1"}]}]),
+            )],
+        ),
+        case(
+            "spec.services",
+            "services cannot have workloads with scope: Production: Zadig has no call that scales there; make the replicas a variable of the service's production template, or set them in it",
+            vec![production(
+                "services",
+                json!([{"name": "api", "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1}]}]),
+            )],
+        ),
+        case(
+            "spec.configRefs",
+            "configRefs cannot be set with scope: Production: Zadig creates a production environment empty; create the objects in its namespace by other means",
+            vec![production("configRefs", json!([{"name": "app"}]))],
+        ),
+        case(
+            "spec.namespace",
+            "namespace cannot be kube-node-lease, kube-public or kube-system with scope: Production: Zadig refuses them",
+            ["kube-node-lease", "kube-public", "kube-system"]
+                .map(|namespace| production("namespace", json!(namespace)))
+                .into(),
+        ),
+        case(
+            "spec.ttl",
+            "ttl ends in the deletion of the environment, so it does not go with scope: Production; remove it",
+            vec![production("ttl", json!("72h"))],
+        ),
+        case(
+            "spec.alias",
+            "alias can be set with scope: Production or deployType: Helm only: Zadig keeps none for other environments",
+            vec![new("alias", json!("Shop"))],
         ),
     ]
 }
@@ -883,6 +937,7 @@ fn every_rule_is_broken_and_its_sentence_read() {
         environment_cases(),
         deploy_type_cases(),
         sharing_cases(),
+        production_cases(),
         service_cases("ZadigEnvironment", "spec.services[]", "services.0"),
         helm_cases("ZadigEnvironment", "spec.services[]", "services.0"),
         config_cases(),

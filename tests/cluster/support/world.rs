@@ -85,6 +85,14 @@ impl Setup {
         self
     }
 
+    /// The simulator starts with a project that has a production side, and with a licence.
+    pub(crate) fn production(mut self) -> Self {
+        self.seed = Seeded::PRODUCTION;
+        self.options.licence = None;
+        self.needs_sim = true;
+        self
+    }
+
     /// The simulator starts with three projects of three teams.
     pub(crate) fn three_projects(mut self) -> Self {
         self.seed = Seeded::DAY;

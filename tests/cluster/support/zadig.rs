@@ -55,6 +55,11 @@ impl Seeded {
         folder: "crates/zadig-sim/seeds/demo",
         project: "shop",
     };
+    /// The project of the recordings with a production side of its own.
+    pub(super) const PRODUCTION: Self = Self {
+        folder: "tests/cluster/production",
+        project: "golden",
+    };
     /// Three projects of three teams.
     pub(super) const DAY: Self = Self {
         folder: "tests/cluster/day",

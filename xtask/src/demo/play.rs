@@ -56,8 +56,11 @@ impl Play<'_> {
         let last = self
             .script
             .environments
-            .last()
-            .context("there is an environment")?;
+            .iter()
+            .rev()
+            // What a production environment leaves in the cluster is meant to stay.
+            .find(|environment| environment.data["spec"]["scope"] != "Production")
+            .context("there is a test environment")?;
         println!("\n3. kubectl delete zenv {}", last.name_any());
         self.deleted_is_gone(last, &mut show).await?;
         show.table().await

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::super::fixture::{ago, allowance, observed, pending, planned_expiry, service};
 use super::super::lifetime::{Lifetime, is_protected};
 use super::super::{EnvKey, EnvStatus, Moved, Observed};
-use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironmentSpec};
+use crate::api::environment::{Ownership, OwnershipState, Scope, ZadigEnvironmentSpec};
 
 fn spec(fields: &Value) -> ZadigEnvironmentSpec {
     let mut spec =
@@ -148,6 +148,7 @@ fn what_is_told_names_the_field_the_time_and_the_ways_out() {
     let key = EnvKey {
         project: "shop".to_owned(),
         env: "dev".to_owned(),
+        scope: Scope::Test,
     };
     assert_snapshot!(lifetime.over(&key).message, @"spec.ttl: its time was over at 2026-09-21T14:12:40Z, and environment dev of project shop is not kept any longer; to have it back, made anew, make ttl longer or remove it; else delete this object");
     assert_snapshot!(lifetime.warning(), @"spec.ttl: the environment is deleted at 2026-09-21T14:12:40Z; to keep it, make ttl longer or remove it");
