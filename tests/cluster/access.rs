@@ -16,8 +16,13 @@ async fn grant(world: &World, access: Value) {
 }
 
 async fn says(world: &World, reason: Reason, sentence: &str) {
-    let told = world.await_reason::<ZadigEnvironment>("dev", reason).await;
-    assert_eq!(told, sentence);
+    let tells = |env: &ZadigEnvironment| {
+        let conditions = env.status.iter().flat_map(|status| &status.conditions);
+        conditions
+            .into_iter()
+            .any(|told| told.reason == reason && told.message == sentence)
+    };
+    world.await_that("dev", sentence, tells).await;
 }
 
 #[test]

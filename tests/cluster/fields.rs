@@ -19,7 +19,7 @@ use crate::admission::kinds;
 use crate::support::{Setup, simulated_with};
 
 /// Leaves that show in the number and the moments of calls alone, or once in many lives, with the scenario that proves each. Its file names the field.
-const ELSEWHERE: [(&str, &str); 18] = [
+const ELSEWHERE: [(&str, &str); 19] = [
     (
         "ZadigEnvironment.sharing",
         "sharing::a_base_is_enabled_once_and_silent_afterwards",
@@ -43,6 +43,10 @@ const ELSEWHERE: [(&str, &str); 18] = [
     (
         "ZadigEnvironment.subEnvironmentOf.portals[].servers[].protocol",
         "sharing::portals_are_set_changed_and_removed",
+    ),
+    (
+        "ZadigEnvironment.scope",
+        "production::z9_02_it_is_created_filled_changed_and_deleted",
     ),
     (
         "ZadigEnvironment.management",

@@ -92,6 +92,7 @@ fn get_answers_whether_it_is_up_and_in_sync_and_how_many_services() {
             ("Reason", json!("Ready")),
             ("Status", json!("success")),
             ("Synced", json!("True")),
+            ("Drifted", Value::Null),
             ("Services", json!("2/2")),
             ("Project", json!(project)),
             ("Env", json!(key)),
@@ -101,6 +102,7 @@ fn get_answers_whether_it_is_up_and_in_sync_and_how_many_services() {
             row(&expected)
         );
         let wide = [
+            ("Expires", Value::Null),
             ("Target", json!(format!("{project}-env-{key}"))),
             ("Connection", json!("default")),
             (

@@ -70,6 +70,7 @@ fn valid(kind: &str) -> Vec<Value> {
                         "workloads": [{"kind": "Deployment", "name": "api", "replicas": 1, "policy": "Enforce"}],
                     }],
                     "creation": "Create", "deletion": "Delete", "deletionProtection": true, "prune": "Owned",
+                    "liveDrift": "Repair",
                     "management": "Approve", "approvedPlan": "x",
                     "bindings": {"from": "Selector", "selector": {"matchLabels": {"team": "blue"}}},
                 })
