@@ -112,6 +112,8 @@ fn get_answers_whether_it_is_up_and_in_sync_and_how_many_services() {
                     world.zadig.url
                 )),
             ),
+            ("Management", json!("Enforce")),
+            ("Plan", Value::Null),
             ("Message", json!("everything declared is so and healthy")),
         ];
         let expected = [&expected[..], &wide[..]].concat();
