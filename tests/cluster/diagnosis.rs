@@ -118,6 +118,8 @@ fn a_service_that_crashes_is_told_once_with_its_log_and_without_its_secrets() {
         world
             .await_that::<ZadigEnvConfig>("db", "Ready", is_ready)
             .await;
+        // Its event is sent after its status is written.
+        world.await_lists(sim, 2).await;
 
         // The log goes on with other times; neither it nor the looks at it are repeated.
         let mark = world.mark();
