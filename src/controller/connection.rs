@@ -17,7 +17,7 @@ use zadig_client::limit::Limits;
 use zadig_client::{Client, Config, ErrorClass, Scope, Token};
 
 use super::context::Context;
-use super::driver::Rest;
+use super::driver::{self, Rest};
 use super::queue::Requeue;
 use super::zadig::{ConnectionKey, Intervals, Link, Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
@@ -158,12 +158,8 @@ async fn keep(object: &ZadigConnection, ctx: &Context, needed: bool) -> Result<(
         "resourceVersion": object.metadata.resource_version,
         "finalizers": finalizers,
     }});
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
     match api(object, ctx)
-        .patch_metadata(&object.name_any(), &params, &Patch::Merge(&patch))
+        .patch_metadata(&object.name_any(), &driver::merge(), &Patch::Merge(&patch))
         .await
     {
         Ok(_) => Ok(()),

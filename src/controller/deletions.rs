@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::json;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 
 use super::context::Context;
+use super::driver;
 use super::outcome::time;
 use super::write::Writer;
 use super::zadig::{ConnectionKey, lock};
-use crate::api::FIELD_MANAGER;
 use crate::api::connection::{Deletions, ZadigConnection};
 use crate::error::Error;
 use crate::plan::budget::{Allowance, HOUR};
@@ -174,13 +174,9 @@ pub(super) async fn count<K>(
     }
     let after = tally.after(more, Timestamp::now());
     let patch = json!({"status": {"deletions": after.recorded()}});
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
     let connections: Api<ZadigConnection> = Api::namespaced(ctx.client.clone(), &key.namespace);
     connections
-        .patch_status(&key.name, &params, &Patch::Merge(&patch))
+        .patch_status(&key.name, &driver::merge(), &Patch::Merge(&patch))
         .await
         .map_err(Error::kubernetes("count a deletion"))?;
     *tally = after;

@@ -410,18 +410,22 @@ fn others(finalizers: &[String]) -> Vec<&String> {
         .collect()
 }
 
+/// How a few fields of an object are set, whoever owns the others.
+pub(super) fn merge() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    }
+}
+
 async fn patch_metadata<K: Managed>(
     object: &K,
     ctx: &Context,
     patch: &serde_json::Value,
     operation: &'static str,
 ) -> Result<(), Error> {
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
     api(object, ctx)
-        .patch_metadata(&object.name_any(), &params, &Patch::Merge(patch))
+        .patch_metadata(&object.name_any(), &merge(), &Patch::Merge(patch))
         .await
         .map_err(Error::kubernetes(operation))?;
     Ok(())

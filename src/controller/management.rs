@@ -12,7 +12,7 @@ use super::outcome::{Held, Outcome, Sight};
 use crate::api::condition::Reason;
 use crate::api::environment::ZadigEnvironment;
 use crate::api::management::{Management, ProposedPlan};
-use crate::plan::management::Shown;
+use crate::plan::management::{Draft, Rules, Ruling, Shown, judge};
 use crate::plan::{Blocked, Plan};
 
 /// Why nothing is called in Zadig when an object goes, if nothing is (design §2, rule 6): it or its environment is suspended, or
@@ -38,8 +38,32 @@ pub(super) async fn tell_stays<K: Managed>(object: &K, ctx: &Context, why: Reaso
         .await;
 }
 
+/// What becomes of a plan: what is carried out or told of it, what of it stays in the status, and what is told in its place where
+/// it is only shown.
+///
+/// `ahead` is the plan with what follows from it, and `draft` what is put before a person of actions.
+pub(super) async fn rule<K: Managed, A>(
+    object: &K,
+    ctx: &Context,
+    rules: Rules<'_>,
+    planned: Plan<A>,
+    ahead: impl FnOnce() -> Plan<A>,
+    draft: impl FnOnce(&[A]) -> Draft,
+) -> (Plan<A>, Option<ProposedPlan>, Option<Held>) {
+    let digest = |parts: &[&str]| ctx.digests.digest(parts.iter().copied());
+    match judge(rules, planned, ahead, |actions| {
+        draft(actions).propose(digest)
+    }) {
+        Ruling::Free(planned, kept) => (planned, kept, None),
+        Ruling::Shown(shown) => {
+            let held = tell(object, ctx, rules.known, &shown).await;
+            (Plan::InSync, Some(shown.plan), Some(held))
+        }
+    }
+}
+
 /// What is told of a plan that is shown; an event the first time.
-pub(super) async fn tell<K: Managed>(
+async fn tell<K: Managed>(
     object: &K,
     ctx: &Context,
     known: Option<&ProposedPlan>,

@@ -2,7 +2,6 @@
 
 mod act;
 mod desired;
-mod managed;
 mod observe;
 mod status;
 
@@ -35,9 +34,11 @@ use crate::api::management::{Management, ProposedPlan};
 use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::claim::{Claim, rival};
-use crate::plan::env_config::{Action, Config, Desired, Existence, Memory, Observed, plan};
+use crate::plan::env_config::{
+    Action, Config, Desired, Existence, Memory, Observed, plan, proposal,
+};
 use crate::plan::environment::lifetime::is_protected;
-use crate::plan::management::Ruling;
+use crate::plan::management::Rules;
 use crate::plan::{Licence, Plan};
 
 /// How long a repaired difference counts towards "does not converge".
@@ -229,18 +230,21 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
     let planned = plan(&desired, &observed);
     local.declared = Some(declared);
     local.rest = None;
-    let judged = (&desired, &observed);
-    let (planned, shown) = match managed::ruling(object, ctx, management, local, judged, planned) {
-        Ruling::Free(planned, kept) => {
-            local.plan = kept;
-            (planned, None)
+    let (planned, proposed, shown) = match &desired {
+        Desired::Present(config) => {
+            let rules = Rules {
+                management,
+                approved: object.spec.approved_plan.as_deref(),
+                known: local.plan.as_ref(),
+            };
+            let ahead = || proposal::ahead(&desired, &observed);
+            let draft = |actions: &[Action]| proposal::draft(config, &observed, actions);
+            management::rule(object, ctx, rules, planned, ahead, draft).await
         }
-        Ruling::Shown(shown) => {
-            let held = management::tell(object, ctx, local.plan.as_ref(), &shown).await;
-            local.plan = Some(shown.plan);
-            (Plan::InSync, Some(held))
-        }
+        // Whoever deletes the object has said so.
+        Desired::Absent { .. } => (planned, None, None),
     };
+    local.plan = proposed;
     let mut found = Told {
         used_by,
         change: None,

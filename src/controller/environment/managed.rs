@@ -1,4 +1,4 @@
-//! The part of an environment's reconcile that is about plans which are not carried out.
+//! What an environment says of itself while its plan is not carried out.
 
 use std::time::Duration;
 
@@ -9,47 +9,14 @@ use super::{Step, Told};
 use crate::api::condition::Reason;
 use crate::api::environment::ZadigEnvironment;
 use crate::api::management::Management;
-use crate::controller::context::Context;
 use crate::controller::driver;
 use crate::controller::management;
 use crate::controller::outcome::{Held, Outcome};
-use crate::plan::Plan;
 use crate::plan::environment::health::{Health, health};
-use crate::plan::environment::{Action, Desired, Environment, Observed, Present, proposal};
-use crate::plan::management::{Rules, Ruling, judge};
+use crate::plan::environment::{Environment, Present};
 
 /// How soon an environment is looked at again that is not there.
 const ABSENT_LOOK: Duration = Duration::from_mins(1);
-
-/// Whether the plan may be carried out.
-pub(super) fn ruling(
-    object: &ZadigEnvironment,
-    ctx: &Context,
-    local: &Local,
-    desired: &Desired,
-    observed: &Observed,
-    planned: Plan<Action>,
-) -> Ruling<Action> {
-    let Desired::Present(environment) = desired else {
-        // Whoever deletes the object has said so.
-        return Ruling::Free(planned, None);
-    };
-    let rules = Rules {
-        management: object.spec.management,
-        approved: object.spec.approved_plan.as_deref(),
-        known: local.plan.as_ref(),
-    };
-    let propose = |actions: &[Action]| {
-        let draft = proposal::draft(environment, observed, actions, local.wrote_at);
-        draft.propose(|parts| ctx.digests.digest(parts.iter().copied()))
-    };
-    judge(
-        rules,
-        planned,
-        || proposal::ahead(desired, observed),
-        propose,
-    )
-}
 
 /// Tells how the services are, and what is not done about them.
 pub(super) fn show(

@@ -55,8 +55,9 @@ use crate::plan::environment::live;
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::{
     Action, Bound, Desired, Detail, EnvKey, Environment, Existence, Moved, Observed, Present, plan,
+    proposal,
 };
-use crate::plan::management::Ruling;
+use crate::plan::management::Rules;
 use crate::plan::{Blocked, Licence, Plan};
 
 impl Managed for ZadigEnvironment {
@@ -286,18 +287,23 @@ async fn attempt(
         stuck_after: zadig.intervals.stuck,
     };
     let planned = plan(&desired, &observed);
-    let (mut planned, shown) =
-        match managed::ruling(object, ctx, local, &desired, &observed, planned) {
-            Ruling::Free(planned, kept) => {
-                local.plan = kept;
-                (planned, None)
-            }
-            Ruling::Shown(shown) => {
-                let held = management::tell(object, ctx, local.plan.as_ref(), &shown).await;
-                local.plan = Some(shown.plan);
-                (Plan::InSync, Some(held))
-            }
-        };
+    let (mut planned, proposed, shown) = match &desired {
+        Desired::Present(environment) => {
+            let rules = Rules {
+                management: object.spec.management,
+                approved: object.spec.approved_plan.as_deref(),
+                known: local.plan.as_ref(),
+            };
+            let ahead = || proposal::ahead(&desired, &observed);
+            let draft = |actions: &[Action]| {
+                proposal::draft(environment, &observed, actions, local.wrote_at)
+            };
+            management::rule(object, ctx, rules, planned, ahead, draft).await
+        }
+        // Whoever deletes the object has said so.
+        Desired::Absent { .. } => (planned, None, None),
+    };
+    local.plan = proposed;
     if let Some((ownership, memory)) = only_ownership(&desired, &observed, &planned)
         && ctx.may_act()
     {

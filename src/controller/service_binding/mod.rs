@@ -2,7 +2,6 @@
 //!
 //! It looks and sends as the driver of environments does, for an environment with this service alone.
 
-mod managed;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use kube::runtime::events::EventType;
 use kube::{Api, ResourceExt};
 use serde_json::json;
@@ -36,7 +35,7 @@ use crate::api::management::Management;
 use crate::api::service_binding::{
     BindingDeletion, ZadigServiceBinding, ZadigServiceBindingSpec, ZadigServiceBindingStatus,
 };
-use crate::api::{FIELD_MANAGER, FINALIZER, RECONCILE_ANNOTATION};
+use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::budget::Counted;
 use crate::plan::claim::{Claim, rival};
@@ -47,9 +46,9 @@ use crate::plan::environment::{
     self as env, Detail, EnvKey, Environment, Existence, Moved, Present, sharing,
 };
 use crate::plan::home::Home;
-use crate::plan::management::Ruling;
+use crate::plan::management::Rules;
 use crate::plan::service_binding::{
-    Action, Binding, Desired, Observed, only_workload, plan, scaled,
+    Action, Binding, Desired, Observed, only_workload, plan, proposal, scaled,
 };
 use crate::plan::{Blocked, Licence, Plan};
 
@@ -267,18 +266,22 @@ async fn attempt(
         },
     };
     let planned = plan(&desired, &observed);
-    let judged = (&desired, &observed);
-    let (planned, shown) = match managed::ruling(object, ctx, management, local, judged, planned) {
-        Ruling::Free(planned, kept) => {
-            local.plan = kept;
-            (planned, None)
+    let (planned, proposed, shown) = match &desired {
+        Desired::Present(binding) => {
+            let rules = Rules {
+                management,
+                approved: object.spec.approved_plan.as_deref(),
+                known: local.plan.as_ref(),
+            };
+            let ahead = || proposal::ahead(&desired, &observed);
+            let draft =
+                |actions: &[Action]| proposal::draft(binding, &observed, actions, local.wrote_at);
+            management::rule(object, ctx, rules, planned, ahead, draft).await
         }
-        Ruling::Shown(shown) => {
-            let held = management::tell(object, ctx, local.plan.as_ref(), &shown).await;
-            local.plan = Some(shown.plan);
-            (Plan::InSync, Some(held))
-        }
+        // Whoever deletes the object has said so.
+        Desired::Absent { .. } => (planned, None, None),
     };
+    local.plan = proposed;
     local.blocked = matches!(&planned, Plan::Blocked(_));
     local.declared = Some(declared);
     local.seen = seen;
@@ -522,11 +525,7 @@ async fn seed(object: &ZadigServiceBinding, ctx: &Context, replicas: i32) -> Res
         "metadata": {"resourceVersion": object.metadata.resource_version},
         "spec": {"replicas": replicas},
     });
-    let params = PatchParams {
-        field_manager: Some(FIELD_MANAGER.to_owned()),
-        ..PatchParams::default()
-    };
-    api.patch(&object.name_any(), &params, &Patch::Merge(&patch))
+    api.patch(&object.name_any(), &driver::merge(), &Patch::Merge(&patch))
         .await
         .map_err(Error::kubernetes("take over the number of replicas"))?;
     Ok(())
