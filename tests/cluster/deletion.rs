@@ -222,23 +222,9 @@ fn deleting_behind_a_suspended_connection_waits_for_it() {
 #[test]
 fn a_namespace_ends_with_all_that_is_in_it() {
     scenario(async |world| {
-        let env = world
-            .environment("dev")
-            .service("plain")
-            .field("configRefs", json!([{"name": "app"}]));
-        world.apply(&env).await;
-        let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
-        let config = world.config("dev", "ConfigMap", "app", json!({"manifest": manifest}));
-        world.apply(&config).await;
-        let binding = world.binding("dev", &json!({"name": "web"}), json!({}));
-        world.apply(&binding).await;
-        world.await_ready("dev").await;
-        world
-            .await_that::<ZadigEnvConfig>("app", "Ready", is_ready)
-            .await;
-        world
-            .await_that::<ZadigServiceBinding>("web", "Ready", is_ready)
-            .await;
+        let env = world.environment("dev").service("plain");
+        world.apply_inhabited(env).await;
+        world.await_inhabited().await;
         // The token's Secret has no finalizer and goes with the first.
         let namespaces: Api<Namespace> = Api::all(world.client.clone());
         let deleted = namespaces

@@ -55,21 +55,9 @@ fn what_is_inside_a_protected_environment_stays_when_everything_is_deleted_at_on
         let env = world
             .environment("dev")
             .service("plain")
-            .field("configRefs", json!([{"name": "app"}]))
             .field("deletionProtection", true);
-        world.apply(&env).await;
-        let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
-        let config = world.config("dev", "ConfigMap", "app", json!({"manifest": manifest}));
-        world.apply(&config).await;
-        let binding = world.binding("dev", &json!({"name": "web"}), json!({}));
-        world.apply(&binding).await;
-        world.await_ready("dev").await;
-        world
-            .await_that::<ZadigEnvConfig>("app", "Ready", is_ready)
-            .await;
-        world
-            .await_that::<ZadigServiceBinding>("web", "Ready", is_ready)
-            .await;
+        world.apply_inhabited(env).await;
+        world.await_inhabited().await;
         let mark = world.mark();
         world.delete::<ZadigEnvConfig>("app").await;
         world.delete::<ZadigServiceBinding>("web").await;
@@ -200,27 +188,9 @@ fn an_environment_whose_time_is_over_is_deleted_and_only_a_longer_ttl_brings_it_
 #[test]
 fn what_is_inside_an_environment_waits_when_its_time_is_over_and_comes_back_with_it() {
     scenario(async |world| {
-        let env = world
-            .environment("dev")
-            .service("plain")
-            .field("configRefs", json!([{"name": "app"}]))
-            .field("ttl", "1h");
-        world.apply(&env).await;
-        let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
-        let config = world.config("dev", "ConfigMap", "app", json!({"manifest": manifest}));
-        world.apply(&config).await;
-        let binding = world.binding("dev", &json!({"name": "web"}), json!({}));
-        world.apply(&binding).await;
-        let ready = async || {
-            world.await_ready("dev").await;
-            world
-                .await_that::<ZadigEnvConfig>("app", "Ready", is_ready)
-                .await;
-            world
-                .await_that::<ZadigServiceBinding>("web", "Ready", is_ready)
-                .await;
-        };
-        ready().await;
+        let env = world.environment("dev").service("plain").field("ttl", "1h");
+        world.apply_inhabited(env).await;
+        world.await_inhabited().await;
         world.patch::<ZadigEnvironment>("dev", ttl("1s")).await;
         world
             .await_reason::<ZadigEnvironment>("dev", Reason::Expired)
@@ -238,7 +208,7 @@ fn what_is_inside_an_environment_waits_when_its_time_is_over_and_comes_back_with
         world
             .patch::<ZadigEnvironment>("dev", json!({"spec": {"ttl": null}}))
             .await;
-        ready().await;
+        world.await_inhabited().await;
         assert_eq!(world.zadig.services(&key).await, ["plain", "web"]);
         world.patch::<ZadigEnvironment>("dev", ttl("1s")).await;
         world

@@ -28,6 +28,11 @@ fn is_drifted(env: &ZadigEnvironment) -> bool {
     status_of(env, ConditionType::Drifted) == Some(ConditionStatus::True)
 }
 
+/// The image that service `web` runs.
+async fn web_image(world: &World, key: &str) -> Option<String> {
+    world.zadig.running_image(key, "web", "web").await
+}
+
 fn plan_of(env: &ZadigEnvironment) -> Option<&ProposedPlan> {
     env.status.as_ref()?.plan.as_ref()
 }
@@ -230,24 +235,10 @@ fn nothing_happens_before_an_approval_and_everything_approved_afterwards() {
             world.zadig.set_image(&key, "web", "web", HAND).await;
             let hash = shows(world, "dev", Reason::AwaitingApproval, &[&shown]).await;
             assert!(!hashes.contains(&hash));
-            assert_eq!(
-                world
-                    .zadig
-                    .running_image(&key, "web", "web")
-                    .await
-                    .as_deref(),
-                Some(HAND)
-            );
+            assert_eq!(web_image(world, &key).await.as_deref(), Some(HAND));
             approve(world, "dev", &hash).await;
             world.await_ready("dev").await;
-            assert_eq!(
-                world
-                    .zadig
-                    .running_image(&key, "web", "web")
-                    .await
-                    .as_deref(),
-                Some(V7)
-            );
+            assert_eq!(web_image(world, &key).await.as_deref(), Some(V7));
             hashes.push(hash);
         }
         // Who deletes the object has said so.
@@ -278,14 +269,7 @@ fn an_approval_is_for_what_was_seen() {
         let shown = format!("set image web/web {other} → {V7}");
         let second = shows(world, "dev", Reason::AwaitingApproval, &[&shown]).await;
         assert_ne!(first, second);
-        assert_eq!(
-            world
-                .zadig
-                .running_image(&key, "web", "web")
-                .await
-                .as_deref(),
-            Some(other)
-        );
+        assert_eq!(web_image(world, &key).await.as_deref(), Some(other));
         approve(world, "dev", &second).await;
         world.await_ready("dev").await;
     });
@@ -478,14 +462,7 @@ fn a_suspended_environment_holds_up_what_is_inside_it_and_reports_nothing_new() 
             .await_that::<ZadigServiceBinding>("plain", "Ready", is_ready)
             .await;
         assert_eq!(world.zadig.replicas(&key, "plain").await, Some(2));
-        assert_eq!(
-            world
-                .zadig
-                .running_image(&key, "web", "web")
-                .await
-                .as_deref(),
-            Some(V7)
-        );
+        assert_eq!(web_image(world, &key).await.as_deref(), Some(V7));
     });
 }
 

@@ -24,7 +24,7 @@ use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_sim::{Call, Licence, Options, Pace, Sim};
 
-use super::fixture;
+use super::fixture::{self, EnvironmentFixture};
 use super::lab::{Lab, SCENARIO_LABEL, apply_namespace, log_path, release_all};
 use super::observe::{Mark, Observed, has_reason, is_ours, is_ready, message};
 use super::zadig::{Seeded, Zadig};
@@ -369,6 +369,26 @@ impl World {
         self.wait::<K>(name, what, matches)
             .await
             .expect("it matched, so it is there")
+    }
+
+    /// Applies environment `dev` with ConfigMap `app`, which its creation carries, and service `web`, which a binding owns.
+    pub(crate) async fn apply_inhabited(&self, environment: ZadigEnvironment) {
+        let environment = environment.field("configRefs", json!([{"name": "app"}]));
+        self.apply(&environment).await;
+        let manifest = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
+        let config = self.config("dev", "ConfigMap", "app", json!({"manifest": manifest}));
+        self.apply(&config).await;
+        let binding = self.binding("dev", &json!({"name": "web"}), json!({}));
+        self.apply(&binding).await;
+    }
+
+    /// Waits until all of them are Ready.
+    pub(crate) async fn await_inhabited(&self) {
+        self.await_ready("dev").await;
+        self.await_that::<ZadigEnvConfig>("app", "Ready", is_ready)
+            .await;
+        self.await_that::<ZadigServiceBinding>("web", "Ready", is_ready)
+            .await;
     }
 
     /// Waits until an environment is Ready, for its present spec.

@@ -8,7 +8,7 @@ use super::super::fixture::{
 use super::super::health::{Trouble, health};
 use super::super::memory::REPAIRS;
 use super::super::{Desired, EnvStatus, Environment, Observed, RecordedWorkload, Service, plan};
-use crate::api::environment::LiveDrift;
+use crate::api::environment::{LiveDrift, Scope};
 use crate::plan::Plan;
 
 /// Every variable of the template is declared.
@@ -199,6 +199,8 @@ fn what_zadig_would_not_add_again_is_not_taken_out() {
     let (declared, seen) = lost(&whole());
     let gone = seen.clone().with(|seen| seen.catalog.services.clear());
     assert_snapshot!(planned(&declared, &gone), @"blocked LiveDrift spec.services[api]: objects are missing in the cluster and cannot be brought back: the project has no template of it any more");
+    let in_production = seen.clone().with(|seen| seen.key.scope = Scope::Production);
+    assert_snapshot!(planned(&declared, &in_production), @"blocked LiveDrift spec.services[api]: objects are missing in the cluster and cannot be brought back: its images and replicas would be the template's then, and Zadig has no call that sets them in production");
     let shared = seen.present_with(|present| present.neighbours.push("qa".to_owned()));
     assert_snapshot!(planned(&declared, &shared), @"blocked LiveDrift spec.services[api]: objects are missing in the cluster and cannot be brought back: other environments use the namespace, and Zadig adds no service whose objects another one applied");
 }
