@@ -602,6 +602,7 @@ fn listed(ctx: &Context, place: Place, zadig: &Zadig, list: ListResult, due: &mu
                 .wake_environment
                 .send(ObjectRef::from_obj(&*environment));
             ctx.wake_bindings(&environment);
+            environment::wake_related(ctx, &environment);
         }
     }
 }

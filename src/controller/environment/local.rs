@@ -38,8 +38,6 @@ pub(in crate::controller) struct Local {
     pub(in crate::controller) declared: Option<(i64, String, Option<String>)>,
     /// Zadig's status and `update_time` at the last complete look.
     pub(in crate::controller) seen: Option<(String, i64)>,
-    /// Zadig's status and `update_time` of the base at the last complete look.
-    pub(in crate::controller) base: Option<(String, i64)>,
     /// The services that bindings claimed at the last complete look.
     pub(in crate::controller) bound: BTreeMap<String, Bound>,
     /// Nothing is under way: the next look is due when something changes, or when the rest is over.
@@ -75,7 +73,6 @@ impl Local {
             loaded: false,
             declared: None,
             seen: None,
-            base: None,
             bound: BTreeMap::new(),
             rest: None,
             calls_per_look: 3,

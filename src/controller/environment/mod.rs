@@ -213,6 +213,10 @@ async fn attempt(
         sharing::ask_again(object, &zadig);
     }
     local.forget_repairs(person_spoke);
+    if local.blocked && object.spec.sub_environment_of.is_some() {
+        // Its base may have what was missing: whoever asks has seen something of it move, maybe before any list shows it.
+        local.rest = None;
+    }
 
     let bound = bound(object, ctx).await?;
     if local.bound != bound {
@@ -228,11 +232,6 @@ async fn attempt(
         .await?;
     let entry = list.environments.get(&key.env);
     let seen = entry.map(|entry| (entry.status.to_string(), entry.update_time));
-    let base = sharing::listed_base(object, ctx, &list);
-    if local.base != base && local.blocked {
-        // What was missing there may have come.
-        local.rest = None;
-    }
     if !person_spoke
         && local.declared.is_some()
         && seen.is_some()
@@ -328,7 +327,6 @@ async fn attempt(
     local.blocked = matches!(&planned, Plan::Blocked(_));
     local.declared = Some(declared);
     local.seen = seen;
-    local.base = base;
     local.bound.clone_from(&bound);
     let environment = match &desired {
         Desired::Present(environment) => Some(environment),

@@ -19,7 +19,7 @@ use crate::api::environment::{
 use crate::controller::context::Context;
 use crate::controller::driver;
 use crate::controller::outcome::time;
-use crate::controller::zadig::{List, Zadig, env_status};
+use crate::controller::zadig::{Zadig, env_status};
 use crate::error::Error;
 use crate::plan::environment::memory::Memory;
 use crate::plan::environment::sharing::{
@@ -251,19 +251,6 @@ fn on_top_of(object: &ZadigEnvironment, ctx: &Context) -> Vec<Arc<ZadigEnvironme
 
 fn base_name(object: &ZadigEnvironment) -> Option<&String> {
     Some(&object.spec.sub_environment_of.as_ref()?.name)
-}
-
-/// The base as a list shows it.
-pub(super) fn listed_base(
-    object: &ZadigEnvironment,
-    ctx: &Context,
-    list: &List,
-) -> Option<(String, i64)> {
-    let namespace = object.namespace().unwrap_or_default();
-    let base = ObjectRef::new(base_name(object)?).within(&namespace);
-    let base = ctx.environments.get(&base)?;
-    let entry = list.environments.get(&base.spec.env_key)?;
-    Some((entry.status.to_string(), entry.update_time))
 }
 
 /// Asks for a reconcile of what may wait for an environment: those on top of it, and its base.
