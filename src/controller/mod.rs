@@ -16,23 +16,22 @@ mod outcome;
 mod queue;
 mod rendered;
 mod service_binding;
+mod watch;
 mod write;
 mod zadig;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
-use std::hash::Hash;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::stream::{self, FuturesUnordered, SelectAll, Stream, StreamExt};
+use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::PartialObjectMeta;
 use kube::runtime::events::Reporter;
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -132,37 +131,43 @@ pub async fn run(
 
     let environment_changes = {
         let ctx = Arc::clone(&ctx);
-        own_changes(&client, &settings, environments_writer).map(move |object| {
+        watch::own(&client, &settings.watch_namespaces, environments_writer).map(move |object| {
             on_environment(&ctx, &object);
-            ObjectRef::from_obj(&object)
+            ObjectRef::from_obj(&*object)
         })
     };
     let config_changes = {
         let ctx = Arc::clone(&ctx);
-        own_changes(&client, &settings, configs_writer).map(move |object: ZadigEnvConfig| {
-            on_config(&ctx, &object);
-            ObjectRef::from_obj(&object)
-        })
+        watch::own(&client, &settings.watch_namespaces, configs_writer).map(
+            move |object: Arc<ZadigEnvConfig>| {
+                on_config(&ctx, &object);
+                ObjectRef::from_obj(&*object)
+            },
+        )
     };
     let binding_changes = {
         let ctx = Arc::clone(&ctx);
-        own_changes(&client, &settings, bindings_writer).map(move |object: ZadigServiceBinding| {
-            on_binding(&ctx, &object);
-            ObjectRef::from_obj(&object)
-        })
+        watch::own(&client, &settings.watch_namespaces, bindings_writer).map(
+            move |object: Arc<ZadigServiceBinding>| {
+                on_binding(&ctx, &object);
+                ObjectRef::from_obj(&*object)
+            },
+        )
     };
     let connection_changes = {
         let ctx = Arc::clone(&ctx);
-        own_changes(&client, &settings, connections_writer).map(move |object: ZadigConnection| {
-            let key = connection::key(&object);
-            if ctx.connection(&key).is_none() {
-                // Deleted, which needs no reconcile: its token is not used any more.
-                ctx.hub.remove(&key);
-                ctx.tallies.remove(&key);
-            }
-            ctx.wake_users(&key);
-            ObjectRef::from_obj(&object)
-        })
+        watch::own(&client, &settings.watch_namespaces, connections_writer).map(
+            move |object: Arc<ZadigConnection>| {
+                let key = connection::key(&object);
+                if ctx.connection(&key).is_none() {
+                    // Deleted, which needs no reconcile: its token is not used any more.
+                    ctx.hub.remove(&key);
+                    ctx.tallies.remove(&key);
+                }
+                ctx.wake_users(&key);
+                ObjectRef::from_obj(&*object)
+            },
+        )
     };
     let environments_done = queue::run(
         environments,
@@ -311,87 +316,6 @@ fn on_environment(ctx: &Context, object: &ZadigEnvironment) {
     }
 }
 
-/// Own objects as they change in a way that concerns us; the store keeps what is used of them.
-fn own_changes<K>(
-    client: &Client,
-    settings: &Settings,
-    writer: reflector::store::Writer<K>,
-) -> impl Stream<Item = K> + Send + 'static
-where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-{
-    let mut seen: HashMap<String, u64> = HashMap::new();
-    all::<K>(client, settings)
-        .modify(|object| {
-            object.managed_fields_mut().clear();
-            object
-                .annotations_mut()
-                .remove("kubectl.kubernetes.io/last-applied-configuration");
-        })
-        .reflect(writer)
-        .filter_map(move |event| {
-            futures::future::ready(match event {
-                Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                    // A status that we wrote ourselves is no news.
-                    let mark = mark(&object);
-                    let before = seen.insert(object.uid().unwrap_or_default(), mark);
-                    (before != Some(mark)).then_some(object)
-                }
-                Ok(watcher::Event::Delete(object)) => {
-                    seen.remove(&object.uid().unwrap_or_default());
-                    Some(object)
-                }
-                Ok(watcher::Event::Init | watcher::Event::InitDone) | Err(_) => None,
-            })
-        })
-}
-
-/// What of an object concerns us, as a number: all but its status.
-fn mark<K: Resource>(object: &K) -> u64 {
-    use std::hash::{DefaultHasher, Hasher as _};
-    let meta = object.meta();
-    let mut hasher = DefaultHasher::new();
-    meta.generation.hash(&mut hasher);
-    meta.deletion_timestamp.is_some().hash(&mut hasher);
-    meta.finalizers.hash(&mut hasher);
-    meta.annotations.hash(&mut hasher);
-    hasher.finish()
-}
-
-type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<watcher::Event<K>>> + Send>>;
-
-/// Watches all namespaces, or those that are named.
-fn all<K>(client: &Client, settings: &Settings) -> SelectAll<Events<K>>
-where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    let apis: Vec<Api<K>> = if settings.watch_namespaces.is_empty() {
-        vec![Api::all(client.clone())]
-    } else {
-        settings
-            .watch_namespaces
-            .iter()
-            .map(|name| Api::namespaced(client.clone(), name))
-            .collect()
-    };
-    stream::select_all(apis.into_iter().map(|api| {
-        let events: Events<K> =
-            Box::pin(kube::runtime::watcher(api, watcher::Config::default()).default_backoff());
-        events
-    }))
-}
-
 /// Those that somebody wants reconciled.
 fn woken<T>(mut woken: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> {
     stream::poll_fn(move |cx| woken.poll_recv(cx))
@@ -407,15 +331,7 @@ where
         + Send
         + 'static,
 {
-    let apis: Vec<Api<PartialObjectMeta<K>>> = if settings.watch_namespaces.is_empty() {
-        vec![Api::all(client.clone())]
-    } else {
-        settings
-            .watch_namespaces
-            .iter()
-            .map(|name| Api::namespaced(client.clone(), name))
-            .collect()
-    };
+    let apis = watch::apis::<PartialObjectMeta<K>>(client, &settings.watch_namespaces);
     let mut changes = stream::select_all(apis.into_iter().map(|api| {
         Box::pin(
             kube::runtime::watcher(api, watcher::Config::default())
