@@ -7,3 +7,4 @@ mod election;
 mod lifetime;
 mod rights;
 mod support;
+mod watches;

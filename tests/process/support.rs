@@ -83,7 +83,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    async fn create(name: &str) -> Self {
+    /// A namespace in which the operators have the rights of the chart, with a Zadig.
+    pub(super) async fn create(name: &str) -> Self {
         let control_plane = control_plane().await;
         let seed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/seed");
         let seed = Seed::load(&seed).expect("the seed is readable");
