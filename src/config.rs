@@ -25,6 +25,8 @@ pub enum Command {
     Run(RunConfig),
     /// Print the definitions of the custom resources.
     Crds(CrdsConfig),
+    /// Print every metric of /metrics with its labels and meaning, as Markdown.
+    Metrics,
     /// Ask a running operator whether it is ready; the image has no other program that could.
     Probe(ProbeConfig),
 }
@@ -199,7 +201,9 @@ mod tests {
         let all = ["zadig-operator", "run"].iter().chain(arguments);
         Cli::try_parse_from(all).map(|cli| match cli.command {
             Command::Run(config) => config,
-            Command::Crds(_) | Command::Probe(_) => panic!("`run` was asked for"),
+            Command::Crds(_) | Command::Metrics | Command::Probe(_) => {
+                panic!("`run` was asked for")
+            }
         })
     }
 

@@ -13,6 +13,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Run(config) => run(config),
         Command::Crds(config) => print_crds(&config),
+        Command::Metrics => print(&telemetry::document()),
         Command::Probe(config) => ask(&config),
     }
 }
@@ -65,14 +66,17 @@ async fn ask(config: &ProbeConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // `zadig-operator crds | head` is no failure.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot write to standard output"),
+    }
+}
+
 fn print_crds(config: &CrdsConfig) -> anyhow::Result<()> {
     let Some(folder) = &config.output_dir else {
-        let written = std::io::stdout().write_all(crds::documents()?.as_bytes());
-        return match written {
-            // `zadig-operator crds | head` is no failure.
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-            other => other.context("cannot write to standard output"),
-        };
+        return print(&crds::documents()?);
     };
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     for file in crds::files()? {

@@ -7,7 +7,6 @@ use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use metrics::gauge;
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -187,7 +186,7 @@ impl Controllers<'_> {
         let controllers = controller::run(self.client, self.settings, self.tenure, stop.clone());
         let mut controllers = AbortOnDropHandle::new(tokio::spawn(controllers));
         health.set(Phase::Leading);
-        gauge!(telemetry::LEADER).set(1.0);
+        telemetry::table::LEADER.gauge(&[]).set(1.0);
         tracing::info!("leading");
         let grace = self.config.shutdown_grace;
         let too_late = async {
@@ -215,7 +214,7 @@ impl Controllers<'_> {
             }
             () = too_late => Err(Error::GraceExceeded(grace)),
         };
-        gauge!(telemetry::LEADER).set(0.0);
+        telemetry::table::LEADER.gauge(&[]).set(0.0);
         result
     }
 }

@@ -15,11 +15,12 @@ use hyper::body::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::telemetry::Metrics;
 
 /// Connections at the same time. The kubelet and a few scrapers need one each; the rest waits.
 const MAX_CONNECTIONS: usize = 32;
@@ -146,7 +147,7 @@ impl Health {
 pub async fn serve(
     listener: TcpListener,
     health: Health,
-    metrics: PrometheusHandle,
+    metrics: Metrics,
     stop: CancellationToken,
 ) {
     let connections = TaskTracker::new();
@@ -178,12 +179,7 @@ pub async fn serve(
     connections.wait().await;
 }
 
-async fn connection(
-    stream: TcpStream,
-    health: Health,
-    metrics: PrometheusHandle,
-    stop: CancellationToken,
-) {
+async fn connection(stream: TcpStream, health: Health, metrics: Metrics, stop: CancellationToken) {
     let service = service_fn(move |request: Request<hyper::body::Incoming>| {
         let response = answer(request.method(), request.uri().path(), &health, &metrics);
         async move { Ok::<_, Infallible>(response) }
@@ -209,7 +205,7 @@ fn answer(
     method: &Method,
     path: &str,
     health: &Health,
-    metrics: &PrometheusHandle,
+    metrics: &Metrics,
 ) -> Response<Full<Bytes>> {
     if !matches!(*method, Method::GET | Method::HEAD) {
         let mut response = text(

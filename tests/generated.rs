@@ -1,5 +1,5 @@
-//! What is generated equals what the code says: `crds/` and its copies in the chart and in `deploy/`, and `docs/coverage.md` with what it
-//! is made from.
+//! What is generated equals what the code says: `crds/` and its copies in the chart and in `deploy/`, `docs/coverage.md` with what it
+//! is made from, and the document of the metrics.
 //!
 //! `cargo xtask generate` writes the files; here a stale one fails with what is different.
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use similar::TextDiff;
 use xtask::coverage::{self, Coverage};
 use zadig_client::ROUTES;
-use zadig_operator::crds;
+use zadig_operator::{crds, telemetry};
 
 #[test]
 fn the_definitions_are_those_of_the_types_wherever_they_are() {
@@ -68,6 +68,18 @@ fn a_stale_file_is_shown_line_by_line() {
     assert_eq!(
         difference(&file("a: 1\nb: 2\n"), &file("a: 1\nb: 3\n")),
         "--- crds/a.yaml\n+++ what the types say\n@@ -1,2 +1,2 @@\n a: 1\n-b: 2\n+b: 3\n"
+    );
+}
+
+#[test]
+fn the_document_of_the_metrics_is_that_of_their_table() {
+    let found = fs::read_to_string("docs/src/reference/metrics.md").unwrap_or_default();
+    let wanted = telemetry::document();
+    let file = |text: &str| BTreeMap::from([("metrics.md".to_owned(), text.to_owned())]);
+    assert!(
+        wanted == found,
+        "docs/src/reference/metrics.md is stale; run `cargo xtask generate`\n{}",
+        difference(&file(&found), &file(&wanted))
     );
 }
 

@@ -64,6 +64,14 @@ pub struct Condition {
     pub last_transition_time: Time,
 }
 
+impl Condition {
+    /// Whether it holds.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        self.status == ConditionStatus::True
+    }
+}
+
 /// Why a condition is as it is.
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,

@@ -18,6 +18,7 @@ use zadig_client::{Client, Config, ErrorClass, Scope, Token};
 
 use super::context::Context;
 use super::driver::{self, Rest};
+use super::metrics;
 use super::queue::Requeue;
 use super::zadig::{ConnectionKey, Intervals, Link, Zadig, identity};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
@@ -51,6 +52,7 @@ pub(super) async fn reconcile(
     object: Arc<ZadigConnection>,
     ctx: Arc<Context>,
 ) -> Result<Requeue, Error> {
+    let started = Instant::now();
     let key = key(&object);
     let users = ctx.users(&key);
     let needed = users
@@ -59,6 +61,7 @@ pub(super) async fn reconcile(
     keep(&object, &ctx, needed).await?;
     if object.metadata.deletion_timestamp.is_some() && !needed {
         ctx.hub.remove(&key);
+        metrics::reconciled::<ZadigConnection>("released", started);
         return Ok(Requeue::when_asked());
     }
     let mut was_refused = false;
@@ -113,7 +116,12 @@ pub(super) async fn reconcile(
     if changed {
         ctx.wake_users(&key);
     }
+    let is_up = result.is_ok();
     write_status(&object, &ctx, result, users.len()).await?;
+    let outcome = if is_up { "up" } else { "down" };
+    metrics::reconciled::<ZadigConnection>(outcome, started);
+    ctx.births
+        .reconciled(&*object, object.status.is_some(), is_up, started);
     Ok(Requeue::after(after.mul_f64(1.0 - fastrand::f64() / 10.0)))
 }
 
@@ -249,7 +257,7 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
     config.ca_pem = ca;
     concat!("zadig-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.user_agent);
     let licence = Arc::default();
-    config.observer = Some(Arc::new(super::metrics::Calls {
+    config.observer = Some(Arc::new(metrics::Calls {
         licence: Arc::clone(&licence),
     }));
     let client = match Client::new(config) {

@@ -14,6 +14,7 @@ use super::deletions::Tallies;
 use super::digest::DigestKey;
 use super::driver::Locals;
 use super::environment::Local;
+use super::metrics::Births;
 use super::zadig::{ConnectionKey, Hub, lock};
 use crate::api::condition::Reason;
 use crate::api::connection::ZadigConnection;
@@ -52,6 +53,8 @@ pub(super) struct Context {
     pub(super) connection_wakes: UnboundedSender<ObjectRef<ZadigConnection>>,
     /// When each environment's Ready reason was last told in an event, by uid.
     pub(super) told: Mutex<HashMap<String, Reason>>,
+    /// The objects that came into being under the eyes of this process.
+    pub(super) births: Births,
     /// The connections whose users changed since they were last told.
     pub(super) changed_users: Mutex<BTreeSet<ConnectionKey>>,
     /// Until when this process may write at all.

@@ -16,10 +16,11 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::context::{Context, NOTE};
+use super::metrics;
 use super::outcome::Outcome;
 use super::queue::Requeue;
 use super::zadig::{Budget, lock};
-use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
+use crate::api::condition::{Condition, ConditionType, Reason};
 use crate::api::environment::{Diagnosis, Ownership};
 use crate::api::{DELETION_ANNOTATION, FIELD_MANAGER, FINALIZER, OWNERSHIP_ANNOTATION};
 use crate::error::{Error, Retry};
@@ -250,12 +251,12 @@ pub(super) async fn conclude<K: Managed, T: Default>(
     let now = Timestamp::now();
     let (outcome, found, after) = match step {
         Ok(Step::Quiet(after)) => {
-            count::<K>("quiet", started);
+            metrics::reconciled::<K>("quiet", started);
             return Ok(Requeue::after(after));
         }
         Ok(Step::Released(how)) => {
             tracing::info!(how, "released");
-            count::<K>("released", started);
+            metrics::reconciled::<K>("released", started);
             return Ok(Requeue::when_asked());
         }
         Ok(Step::Tell(outcome, found, after)) => {
@@ -266,7 +267,7 @@ pub(super) async fn conclude<K: Managed, T: Default>(
             *rest = None;
             match failures.judge(&error, object, now) {
                 Judgement::Keep(word, after) => {
-                    count::<K>(word, started);
+                    metrics::reconciled::<K>(word, started);
                     return Ok(Requeue::after(after));
                 }
                 Judgement::Tell(outcome, after) => (outcome, T::default(), after),
@@ -275,22 +276,16 @@ pub(super) async fn conclude<K: Managed, T: Default>(
     };
     let new = status(&outcome, found, now);
     write_status(object, ctx, &new, &outcome).await?;
-    count::<K>(outcome.word(), started);
+    metrics::reconciled::<K>(outcome.word(), started);
+    let is_ready = ready(K::conditions(&new)).is_some_and(Condition::is_true);
+    ctx.births
+        .reconciled(object, object.status().is_some(), is_ready, started);
     // Whoever rests comes back when the next look is due, not earlier in vain.
     Ok(Requeue::after(if rest.is_some() {
         after
     } else {
         jittered(after)
     }))
-}
-
-/// Counts a reconcile and its time.
-fn count<K: Managed>(outcome: &'static str, started: Instant) {
-    let kind = K::kind(&());
-    metrics::counter!("zadig_operator_reconciles_total", "kind" => kind.clone(), "outcome" => outcome)
-        .increment(1);
-    metrics::histogram!("zadig_operator_reconcile_duration_seconds", "kind" => kind)
-        .record(started.elapsed().as_secs_f64());
 }
 
 /// When a reconcile is tried again whose outcome could not be told; everything else it judges by itself.
@@ -498,7 +493,7 @@ pub(super) fn ready(conditions: &[Condition]) -> Option<&Condition> {
 /// Whether an object was last reported as Ready.
 pub(super) fn is_ready<K: Managed>(object: &K) -> bool {
     let conditions = object.status().map(K::conditions).unwrap_or_default();
-    ready(conditions).is_some_and(|ready| ready.status == ConditionStatus::True)
+    ready(conditions).is_some_and(Condition::is_true)
 }
 
 fn is_gone(error: &kube::Error) -> bool {

@@ -22,7 +22,7 @@ mod zadig;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use futures::stream::{self, FuturesUnordered, Stream, StreamExt};
@@ -42,6 +42,7 @@ use self::deletions::Tallies;
 use self::desired::SourceKind;
 use self::digest::DigestKey;
 use self::driver::Locals;
+use self::metrics::Births;
 use self::zadig::{ConnectionKey, Hub, List, Listed, Zadig};
 use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
@@ -50,6 +51,7 @@ use crate::api::service_binding::ZadigServiceBinding;
 use crate::api::{CONNECTION_FINALIZER, FINALIZER};
 use crate::leader::Tenure;
 use crate::plan::environment::production::licence_missing;
+use crate::telemetry;
 
 /// How often it is checked which lists are due.
 const TICK: Duration = Duration::from_millis(250);
@@ -124,10 +126,13 @@ pub async fn run(
         wake_binding,
         connection_wakes: wake_connection,
         told: Mutex::default(),
+        births: Births::default(),
         changed_users: Mutex::default(),
         tenure,
         stopping: shutdown.clone(),
     });
+    let source: Weak<Context> = Arc::downgrade(&ctx);
+    telemetry::sampled::ask(source);
 
     let environment_changes = {
         let ctx = Arc::clone(&ctx);
@@ -433,8 +438,13 @@ fn forget_gone(ctx: &Context) {
     ctx.locals.keep(&uids);
     ctx.config_locals.keep(&configs);
     ctx.binding_locals.keep(&bindings);
-    zadig::lock(&ctx.told)
-        .retain(|uid, _| uids.contains(uid) || configs.contains(uid) || bindings.contains(uid));
+    let is_there =
+        |uid: &str| uids.contains(uid) || configs.contains(uid) || bindings.contains(uid);
+    zadig::lock(&ctx.told).retain(|uid, _| is_there(uid));
+    let connections = ctx.connections.state();
+    let connections: BTreeSet<String> = connections.iter().filter_map(|it| it.uid()).collect();
+    ctx.births
+        .keep(|uid| is_there(uid) || connections.contains(uid));
 }
 
 /// The lists that are due, which are noted as under way.

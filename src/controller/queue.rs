@@ -9,13 +9,18 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::{Gauge, Histogram};
 use futures::{Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 use tracing::Instrument as _;
+
+use super::metrics;
+use crate::telemetry::table;
 
 /// When an object is reconciled again without being asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,18 +60,24 @@ pub(super) async fn run<K, F>(
     let mut ready = pin!(store.wait_until_ready());
     let mut is_ready = false;
     let mut line = Line::default();
+    let meter = Meter::of::<K>();
     let mut running: JoinSet<(ObjectRef<K>, Requeue)> = JoinSet::new();
     loop {
         while is_ready && running.len() < concurrency && !shutdown.is_cancelled() {
-            let Some(object) = line.next() else { break };
+            let Some((object, asked)) = line.next() else {
+                break;
+            };
             let Some(found) = store.get(&object) else {
                 line.done(&object, Requeue::when_asked());
                 continue;
             };
+            meter.wait.record(asked.elapsed().as_secs_f64());
             let span = tracing::info_span!("reconcile", %object);
             let attempt = reconcile(found);
             running.spawn(async move { (object, attempt.await) }.instrument(span));
         }
+        meter.depth.set(metrics::number(line.len));
+        meter.running.set(metrics::number(running.len()));
         tokio::select! {
             () = shutdown.cancelled(), if running.is_empty() => return,
             Some(done) = running.join_next() => match done {
@@ -82,9 +93,29 @@ pub(super) async fn run<K, F>(
     }
 }
 
+/// What the queue of a kind tells of itself.
+struct Meter {
+    depth: Gauge,
+    running: Gauge,
+    wait: Histogram,
+}
+
+impl Meter {
+    fn of<K: Resource<DynamicType = ()>>() -> Self {
+        let kind = [metrics::kind::<K>()];
+        Self {
+            depth: table::QUEUE_DEPTH.gauge(&kind),
+            running: table::RECONCILES_RUNNING.gauge(&kind),
+            wait: table::QUEUE_WAIT.histogram(&kind),
+        }
+    }
+}
+
 /// The objects that wait, run, or come back later.
 struct Line<K: Resource> {
     known: HashMap<ObjectRef<K>, Place>,
+    /// How many wait.
+    len: usize,
     /// Those that wait, by namespace.
     waiting: BTreeMap<String, VecDeque<ObjectRef<K>>>,
     /// The namespaces in which some wait, in the order of their turns.
@@ -94,7 +125,7 @@ struct Line<K: Resource> {
 
 /// Where an object is.
 enum Place {
-    Waiting,
+    Waiting { since: Instant },
     Running { again: bool },
     Later(delay_queue::Key),
 }
@@ -103,6 +134,7 @@ impl<K: Resource<DynamicType = ()>> Default for Line<K> {
     fn default() -> Self {
         Self {
             known: HashMap::new(),
+            len: 0,
             waiting: BTreeMap::new(),
             turns: VecDeque::new(),
             later: DelayQueue::new(),
@@ -114,7 +146,7 @@ impl<K: Resource<DynamicType = ()> + Clone> Line<K> {
     /// Puts an object at the end of its namespace's line; one that runs comes back when it is done.
     fn ask(&mut self, object: ObjectRef<K>) {
         match self.known.get_mut(&object) {
-            Some(Place::Waiting) => return,
+            Some(Place::Waiting { .. }) => return,
             Some(Place::Running { again }) => {
                 *again = true;
                 return;
@@ -125,7 +157,9 @@ impl<K: Resource<DynamicType = ()> + Clone> Line<K> {
             }
             None => {}
         }
-        self.known.insert(object.clone(), Place::Waiting);
+        let since = Instant::now();
+        self.known.insert(object.clone(), Place::Waiting { since });
+        self.len += 1;
         let namespace = object.namespace.clone().unwrap_or_default();
         let line = self.waiting.entry(namespace.clone()).or_default();
         if line.is_empty() {
@@ -134,8 +168,8 @@ impl<K: Resource<DynamicType = ()> + Clone> Line<K> {
         line.push_back(object);
     }
 
-    /// The next one, which runs from now on.
-    fn next(&mut self) -> Option<ObjectRef<K>> {
+    /// The next one, which runs from now on, and since when it waited.
+    fn next(&mut self) -> Option<(ObjectRef<K>, Instant)> {
         let namespace = self.turns.pop_front()?;
         let line = self.waiting.get_mut(&namespace)?;
         let object = line.pop_front()?;
@@ -144,9 +178,15 @@ impl<K: Resource<DynamicType = ()> + Clone> Line<K> {
         } else {
             self.turns.push_back(namespace);
         }
-        self.known
+        self.len -= 1;
+        let before = self
+            .known
             .insert(object.clone(), Place::Running { again: false });
-        Some(object)
+        let since = match before {
+            Some(Place::Waiting { since }) => since,
+            Some(Place::Running { .. } | Place::Later(_)) | None => Instant::now(),
+        };
+        Some((object, since))
     }
 
     /// An object does not run any more.
@@ -181,7 +221,7 @@ mod tests {
     use futures::stream;
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::{reflector, watcher};
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -265,12 +305,15 @@ mod tests {
     async fn an_object_that_is_asked_for_while_it_runs_runs_again_and_never_twice_at_once() {
         let mut line: Line<ConfigMap> = Line::default();
         line.ask(object("a", "a1"));
-        let first = line.next().unwrap();
+        assert_eq!(line.len, 1);
+        let (first, _) = line.next().unwrap();
+        assert_eq!(line.len, 0);
         line.ask(object("a", "a1"));
         line.ask(object("a", "a1"));
         assert_eq!(line.next(), None);
         line.done(&first, Requeue::after(Duration::from_secs(60)));
-        assert_eq!(line.next(), Some(object("a", "a1")));
+        let (second, _) = line.next().unwrap();
+        assert_eq!(second, object("a", "a1"));
         line.done(&first, Requeue::when_asked());
         assert_eq!(line.next(), None);
         assert!(line.known.is_empty());

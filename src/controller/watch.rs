@@ -182,6 +182,7 @@ where
             return None;
         }
         let last = self.store.get(name)?;
+        super::metrics::gone(&*last);
         self.writer
             .apply_watcher_event(&watcher::Event::Delete(K::clone(&last)));
         Some(last)

@@ -12,6 +12,7 @@ use crate::api::environment::Ownership;
 use crate::api::management::Management;
 use crate::error::Error;
 use crate::plan::environment::EnvKey;
+use crate::telemetry::table;
 
 /// Who writes, and where.
 pub(super) struct Writer<'a, K> {
@@ -95,7 +96,7 @@ impl<K: Managed> Writer<'_, K> {
     /// Tells of a call that was answered well.
     pub(super) async fn tell(&self, word: &'static str, summary: &str) {
         tracing::info!(action = summary, "sent to zadig");
-        metrics::counter!("zadig_operator_actions_total", "action" => word).increment(1);
+        table::ACTIONS.increment(&[word]);
         self.ctx
             .event(self.object, EventType::Normal, word, "Act", summary)
             .await;

@@ -651,6 +651,13 @@ impl Hub {
         Arc::clone(governor)
     }
 
+    /// How the governor of a connection's Zadig is; nothing of one that never could be used.
+    #[must_use]
+    pub(super) fn stats(&self, key: &ConnectionKey) -> Option<zadig_client::limit::Stats> {
+        let zadig = self.known(key)?;
+        Some(lock(&self.governors).get(&zadig.identity)?.stats())
+    }
+
     /// Every connection that can be used.
     #[must_use]
     pub(super) fn up(&self) -> Vec<(ConnectionKey, Arc<Zadig>)> {

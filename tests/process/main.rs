@@ -5,6 +5,7 @@
 mod command;
 mod election;
 mod lifetime;
+mod metrics;
 mod rights;
 mod support;
 mod watches;

@@ -1,6 +1,6 @@
 //! `cargo xtask generate`: the files that follow from code, and whether they still do.
 //!
-//! The source of `crds/` is `zadig-operator crds --output-dir`, that of `docs/coverage.md` is `tests/coverage.yaml`. The chart and `deploy/` carry
+//! The source of `crds/` is `zadig-operator crds --output-dir`, that of [`METRICS`] is `zadig-operator metrics`, that of `docs/coverage.md` is `tests/coverage.yaml`. The chart and `deploy/` carry
 //! copies of `crds/`; what Helm makes of the chart is kept as well, which shows in a review what a change of a template comes to.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,10 @@ use xtask::coverage::{self, Coverage};
 use xtask::paths;
 
 use crate::cargo::{Profile, build_programs, run};
-use crate::chart;
+use crate::chart::{self, output};
+
+/// The document of the metrics.
+const METRICS: &str = "docs/src/reference/metrics.md";
 
 /// Writes every generated file; says what changed.
 pub(crate) fn write() -> Result<()> {
@@ -111,6 +114,9 @@ fn definitions() -> Result<BTreeMap<PathBuf, String>> {
     }
     let mut files = chart::copied(&crds)?;
     files.extend(crds.into_iter().map(|(name, text)| (dir.join(name), text)));
+    let mut command = Command::new(&programs.operator);
+    command.arg("metrics");
+    files.insert(paths::workspace().join(METRICS), output(command)?);
     let coverage = Coverage::load()?;
     files.insert(
         paths::workspace().join(coverage::DOCUMENT),

@@ -38,6 +38,25 @@ pub enum ErrorClass {
 }
 
 impl ErrorClass {
+    /// Every class.
+    pub const ALL: [Self; 15] = [
+        Self::Unreachable,
+        Self::TimedOut,
+        Self::Throttled,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::MfaRequired,
+        Self::LicenceRefused,
+        Self::Rejected,
+        Self::Internal,
+        Self::NotFoundRoute,
+        Self::EnvironmentNotFound,
+        Self::UnexpectedResponse,
+        Self::BodyTooLarge,
+        Self::RedirectRefused,
+        Self::InvalidRequest,
+    ];
+
     /// The word for metrics; one of a closed set.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

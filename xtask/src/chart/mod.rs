@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use xtask::{paths, tools};
 
+pub(crate) use self::render::output;
 use self::render::{CASES, Chart, objects};
 use crate::objects::text;
 

@@ -103,7 +103,7 @@ impl Chart {
 }
 
 /// Standard output of a program that must succeed.
-pub(super) fn output(mut command: Command) -> Result<String> {
+pub(crate) fn output(mut command: Command) -> Result<String> {
     let Output {
         status,
         stdout,
