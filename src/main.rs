@@ -1,6 +1,7 @@
 //! Reads the command line, wires the parts and runs them; no logic.
 
 use std::io::{ErrorKind, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -8,6 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use zadig_operator::config::{Cli, Command, CrdsConfig, ProbeConfig, RunConfig};
 use zadig_operator::{crds, probe, process, telemetry};
+
+/// How long the API server may be silent within an answer: longer than any watch lasts, so that none is cut off.
+const SILENCE: Duration = Duration::from_mins(6);
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
@@ -25,15 +29,21 @@ async fn run(config: RunConfig) -> anyhow::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
-    let client = kube::Client::try_default()
-        .await
-        .context("cannot find the API server: neither in a Pod, nor is KUBECONFIG usable")?;
-    let result = process::run(config, client, shutdown).await;
+    let result = process::run(config, client().await?, shutdown).await;
     match &result {
         Ok(()) => tracing::info!("stopped"),
         Err(error) => tracing::error!(error = error as &dyn std::error::Error, "stopped"),
     }
     Ok(result?)
+}
+
+async fn client() -> anyhow::Result<kube::Client> {
+    let mut config = kube::Config::infer()
+        .await
+        .context("cannot find the API server: neither in a Pod, nor is KUBECONFIG usable")?;
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    kube::Client::try_from(config).context("cannot use what is known of the API server")
 }
 
 /// The first signal asks for a graceful stop, the second one does not wait for it.
