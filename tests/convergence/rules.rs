@@ -86,7 +86,7 @@ pub(crate) fn only_what_is_ours_changed(
     before: &Zadig,
     after: &Zadig,
 ) -> Result<(), TestCaseError> {
-    let scope = before.scope;
+    let (scope, revisions) = (before.scope, &before.revisions);
     let (Some(before), Some(after)) = (&before.env, &after.env) else {
         return Ok(());
     };
@@ -105,7 +105,9 @@ pub(crate) fn only_what_is_ours_changed(
                 }
                 _ => memory.services.contains(name),
             };
-            if matches!(action, Action::TakeOut { .. }) {
+            if let Action::TakeOut { upgrade, .. } = action {
+                let announced = upgrade.is_some() || was.revision == revisions[name];
+                prop_assert!(announced, "{name} will be upgraded by {action:?}");
                 // It is added anew, with what was noted before.
                 prop_assert!(
                     memory.applied[name].restore.is_some(),
@@ -145,7 +147,9 @@ pub(crate) fn only_what_is_ours_changed(
             if declared.restart_token.is_some() {
                 undone.restarts = was.restarts;
             }
-            if matches!(action, Action::UpdateServices { .. }) {
+            if let Action::UpdateServices { upgrades, .. } = action {
+                let announced = upgrades.contains_key(name) || is.revision == was.revision;
+                prop_assert!(announced, "{name} is upgraded by {action:?}");
                 // Zadig offers no way without it (Z§4.11).
                 undone.revision = was.revision;
                 undone.replicas = was.replicas;

@@ -299,7 +299,7 @@ impl Zadig {
                 }
                 env.work(EnvStatus::Updating, now);
             }
-            Action::AddServices { services } => {
+            Action::AddServices { services, .. } => {
                 for (name, sent) in services {
                     env.services
                         .insert(name.clone(), fresh[name.as_str()].clone());

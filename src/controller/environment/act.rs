@@ -122,7 +122,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                 .update_services(scope, project, env, &changes(services))
                 .await
         }
-        Action::AddServices { services } => {
+        Action::AddServices { services, .. } => {
             client
                 .add_services(scope, project, env, &changes(services))
                 .await
@@ -283,7 +283,7 @@ fn values(action: &Action) -> Vec<&str> {
             .values()
             .filter_map(|variable| variable.value.as_str())
             .collect(),
-        Action::UpdateServices { services, .. } | Action::AddServices { services } => services
+        Action::UpdateServices { services, .. } | Action::AddServices { services, .. } => services
             .values()
             .flat_map(|variables| of(variables))
             .collect(),
@@ -358,6 +358,7 @@ mod tests {
                 "api".to_owned(),
                 vec![variable("PASSWORD", "hunter22"), variable("replicas", "2")],
             )]),
+            templates: BTreeMap::new(),
         };
         assert_eq!(values(&action), ["hunter22"]);
     }

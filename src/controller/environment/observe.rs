@@ -281,14 +281,16 @@ impl Looker<'_> {
             sharing: None,
         };
         let mut calls = 1;
-        let memory = &local.memory;
+        let (memory, globals) = (&local.memory, &detail.global_variables);
         let services = found.services.into_iter().map(|service| {
             let declared =
                 environment.and_then(|environment| environment.services.get(&service.service_name));
             let live_drift = environment.map(|it| it.live_drift).unwrap_or_default();
-            self.service(service, declared, &found.namespace, memory, live_drift)
+            let place = (found.namespace.as_str(), globals);
+            self.service(service, declared, place, memory, live_drift)
         });
-        for (name, service, spent) in try_join_all(services).await? {
+        let services = try_join_all(services).await?;
+        for (name, service, spent) in services {
             calls += spent;
             detail.services.insert(name, service);
         }
@@ -300,7 +302,7 @@ impl Looker<'_> {
         &self,
         found: ServiceDetail,
         declared: Option<&Service>,
-        namespace: &str,
+        (namespace, globals): (&str, &BTreeMap<String, GlobalVariable>),
         memory: &Memory,
         live_drift: LiveDrift,
     ) -> Result<(String, ObservedService, usize), Error> {
@@ -373,20 +375,23 @@ impl Looker<'_> {
                 }
             }
         }
-        if declared.variables.is_empty() {
-            return Ok((name, service, calls));
-        }
-        let will_send = known.is_some_and(|known| {
-            known.variables != declared.digest
-                || (known.rendered.is_some() && known.rendered != service.rendered)
-        });
-        if will_send || known.is_none_or(|known| known.template.is_none()) {
-            // Sending variables also moves the service to the newest template (Z§4.11): the plan says so.
+        let may_send = !declared.variables.is_empty()
+            && (variables::bindings_differ(&name, declared, globals)
+                || known.is_none_or(|known| {
+                    known.variables != declared.digest
+                        || (known.rendered.is_some() && known.rendered != service.rendered)
+                }));
+        let brings_back = repairs && !live::missing(&service).is_empty();
+        if may_send || brings_back {
+            // Either also moves the service to the newest template (Z§4.11): the plan says so.
             let template = self
                 .zadig
                 .template(self.key.scope, &self.key.project, &name, TEMPLATE_AGE)
                 .await?;
             service.template_digest = Some(self.digests.digest([template.yaml.as_str()]));
+            if !may_send {
+                return Ok((name, service, calls));
+            }
             // Or it is not needed, as the values are as declared already.
             let EnvKey { project, env, .. } = self.key;
             let place = rendered::Place {

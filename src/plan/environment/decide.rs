@@ -159,7 +159,7 @@ fn create(
     );
     blocked.extend(problems);
     let globals: BTreeSet<String> = desired.global_variables.keys().cloned().collect();
-    let mut services = BTreeMap::new();
+    let (mut services, mut templates) = (BTreeMap::new(), BTreeMap::new());
     // A Helm environment begins without services (Z§4.21).
     let carried_services = desired
         .services
@@ -168,6 +168,7 @@ fn create(
     for (name, service) in carried_services {
         let problems = check_new_service(name, service, observed, &globals);
         if let (Some(template), true) = (catalog.templates.get(name), problems.is_empty()) {
+            templates.insert(name.clone(), template.digest.clone());
             services.insert(
                 name.clone(),
                 (
@@ -192,6 +193,7 @@ fn create(
         global_variables: desired.global_variables.clone(),
         configs: carried(desired, catalog)?,
         services,
+        templates,
         base,
         again,
     };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::restart::{self, Way};
 use super::{
     Action, Detail, Environment, LiveWorkload, Observed, ObservedService, Present, Service, helm,
-    join, live, production, sharing, subject, variables,
+    join, live, production, sharing, subject, template, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{DeployType, FieldPolicy, Prune, Scope, WorkloadKind};
@@ -223,7 +223,7 @@ fn service_variables(
 ) -> BTreeSet<String> {
     let globals: BTreeSet<String> = detail.global_variables.keys().cloned().collect();
     let mut services = BTreeMap::new();
-    let mut upgrades = BTreeSet::new();
+    let (mut templates, mut upgrades) = (BTreeMap::new(), BTreeMap::new());
     for (name, service) in &desired.services {
         let Some(seen) = detail.services.get(name) else {
             continue;
@@ -245,22 +245,18 @@ fn service_variables(
             name.clone(),
             variables::complete(name, service, &seen.template, &detail.global_variables),
         );
-        let before = observed
-            .memory
-            .applied
-            .get(name)
-            .and_then(|entry| entry.template.as_ref());
-        if before.is_some()
-            && seen.template_digest.is_some()
-            && before != seen.template_digest.as_ref()
-        {
-            upgrades.insert(name.clone());
-        }
+        let newest = seen.template_digest.as_ref();
+        templates.extend(newest.map(|newest| (name.clone(), newest.clone())));
+        let upgrade = template::upgrade(&observed.memory, name, newest);
+        upgrades.extend(upgrade.map(|upgrade| (name.clone(), upgrade)));
     }
     let names = services.keys().cloned().collect();
     if !services.is_empty() {
-        diff.actions
-            .push(Action::UpdateServices { services, upgrades });
+        diff.actions.push(Action::UpdateServices {
+            services,
+            templates,
+            upgrades,
+        });
     }
     names
 }
@@ -279,7 +275,7 @@ fn variables_differ(
     observed: &Observed,
     present: &Present,
 ) -> bool {
-    if variables::bindings_differ(name, service, detail) {
+    if variables::bindings_differ(name, service, &detail.global_variables) {
         return true;
     }
     if variables::are_so(service, seen) {
@@ -299,7 +295,7 @@ fn variables_differ(
 fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: &Observed) {
     let catalog = &observed.catalog;
     let globals: BTreeSet<String> = detail.global_variables.keys().cloned().collect();
-    let mut services = BTreeMap::new();
+    let (mut services, mut templates) = (BTreeMap::new(), BTreeMap::new());
     for (name, service) in &desired.services {
         if detail.services.contains_key(name) {
             continue;
@@ -312,6 +308,7 @@ fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: 
             && (taken_out || !diff.is_loop(&subject::added(name), observed))
         {
             let service = live::with_bindings(service, known, &globals);
+            templates.insert(name.clone(), template.digest.clone());
             services.insert(
                 name.clone(),
                 variables::declared(&service, &template.variables),
@@ -320,7 +317,10 @@ fn additions(diff: &mut Diff, desired: &Environment, detail: &Detail, observed: 
         diff.blocked.extend(problems);
     }
     if !services.is_empty() {
-        diff.actions.push(Action::AddServices { services });
+        diff.actions.push(Action::AddServices {
+            services,
+            templates,
+        });
     }
 }
 

@@ -16,7 +16,7 @@ use super::memory::Memory;
 use super::{
     Action, Catalog, Cluster, CreateEnvironment, Desired, Detail, EnvKey, EnvStatus, Environment,
     Existence, GlobalVariable, Image, LiveWorkload, Moved, Observed, ObservedService, Present,
-    RecordedWorkload, Registry, Replicas, Service, Template, TemplateVariable, Variable,
+    RecordedWorkload, Registry, Replicas, Service, Template, TemplateVariable, Upgrade, Variable,
     VariableValue, plan, sharing,
 };
 use crate::api::environment::{
@@ -347,7 +347,7 @@ impl Observed {
             variables: declared.digest.clone(),
             rendered: declared.digest.as_ref().map(|_| "rendered-1".to_owned()),
             rendered_at: declared.digest.as_ref().map(|_| UPDATED),
-            template: declared.digest.as_ref().map(|_| "template-1".to_owned()),
+            template: Some("template-1".to_owned()),
             restart_token: declared.restart_token.clone(),
             rollouts: Vec::new(),
             helm: None,
@@ -671,6 +671,7 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
                 global_variables,
                 configs,
                 services,
+                templates: _,
                 base,
                 again,
             } = create.as_ref();
@@ -724,19 +725,22 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             line
         }
         Action::RemoveServices { services } => format!("remove services {services:?}"),
-        Action::UpdateServices { services, upgrades } => {
+        Action::UpdateServices {
+            services,
+            templates: _,
+            upgrades,
+        } => {
             let mut line = "update services".to_owned();
             for (name, variables) in services {
-                let upgrade = if upgrades.contains(name) {
-                    " and its template"
-                } else {
-                    ""
-                };
+                let upgrade = show_upgrade(upgrades.get(name).copied());
                 let _ = write!(line, "\n  {name} [{}]{upgrade}", show_variables(variables));
             }
             line
         }
-        Action::AddServices { services } => {
+        Action::AddServices {
+            services,
+            templates: _,
+        } => {
             let mut line = "add services".to_owned();
             for (name, variables) in services {
                 let _ = write!(line, "\n  {name} [{}]", show_variables(variables));
@@ -757,9 +761,11 @@ pub(in crate::plan) fn show_action(action: &Action) -> String {
             service,
             missing,
             restore,
+            upgrade,
         } => format!(
-            "take out {service}, missing {missing:?}, {}",
-            show_restore(restore)
+            "take out {service}, missing {missing:?}, {}{}",
+            show_restore(restore),
+            show_upgrade(*upgrade)
         ),
         Action::SetImage {
             service,
@@ -818,6 +824,14 @@ fn show_deployment(deployment: &Deployment) -> String {
         .collect();
     let new = if *is_new { "new " } else { "" };
     format!("{new}{strategy:?} {source} {overrides:?}")
+}
+
+fn show_upgrade(upgrade: Option<Upgrade>) -> &'static str {
+    match upgrade {
+        Some(Upgrade::Certain) => " and its template",
+        Some(Upgrade::Possible) => " and maybe its template",
+        None => "",
+    }
 }
 
 fn show_restore(restore: &Restore) -> String {

@@ -13,7 +13,7 @@ use super::diff::Diff;
 use super::health::LIVE_LAG;
 use super::{
     Action, Detail, Environment, Image, Observed, ObservedService, Present, Replicas, Service,
-    Variable, VariableValue, join, subject, variables,
+    Variable, VariableValue, join, subject, template, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{
@@ -147,6 +147,7 @@ pub(super) fn repair(
     }
     let (mut first, mut then) = (Vec::new(), Vec::new());
     let mut added = BTreeMap::new();
+    let mut templates = BTreeMap::new();
     for (name, service) in &desired.services {
         let Some(seen) = detail.services.get(name) else {
             continue;
@@ -163,10 +164,13 @@ pub(super) fn repair(
         let noted = observed.memory.applied.get(name);
         if noted.and_then(|noted| noted.restore.as_ref()) == Some(&restore) {
             added.insert(name.clone(), complete(service, seen, &restore));
+            let newest = seen.template_digest.as_ref();
+            templates.extend(newest.map(|newest| (name.clone(), newest.clone())));
             then.push(Action::TakeOut {
                 service: name.clone(),
                 missing,
                 restore,
+                upgrade: template::upgrade(&observed.memory, name, newest),
             });
         } else {
             first.push(Action::NoteRestore {
@@ -180,7 +184,10 @@ pub(super) fn repair(
     } else if !then.is_empty() {
         diff.actions = then;
         let services = added;
-        diff.actions.push(Action::AddServices { services });
+        diff.actions.push(Action::AddServices {
+            services,
+            templates,
+        });
     }
 }
 

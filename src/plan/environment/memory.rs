@@ -101,12 +101,13 @@ impl Memory {
     /// What is no longer known once `action` is on its way.
     fn unsettle(&mut self, action: &Action, desired: Option<&Environment>) {
         match action {
-            Action::CreateEnvironment(create) => self.carried(create.services.keys(), desired),
+            Action::CreateEnvironment(create) => {
+                self.carried(create.services.keys(), &create.templates, desired);
+            }
             Action::UpdateServices { services, .. } => {
                 for name in services.keys() {
                     if let Some(entry) = self.applied.get_mut(name) {
                         entry.variables = None;
-                        entry.template = None;
                     }
                     self.renders_anew(name);
                 }
@@ -160,7 +161,10 @@ impl Memory {
                 self.vanished |= create.again;
                 self.made(now);
             }
-            Action::AddServices { services } => {
+            Action::AddServices {
+                services,
+                templates,
+            } => {
                 for name in services.keys() {
                     let known = self.applied.get(name);
                     let restore = known.and_then(|known| known.restore.clone());
@@ -168,7 +172,7 @@ impl Memory {
                     if restore.as_ref().is_none_or(|restore| restore.ours) {
                         self.services.insert(name.clone());
                     }
-                    self.fresh(name, desired);
+                    self.fresh(name, templates.get(name), desired);
                     if restore.is_some() {
                         let entry = self.entry(name);
                         (entry.restore, entry.initial) = (restore, false);
@@ -179,7 +183,7 @@ impl Memory {
                 self.retry = Retry::WhenChanged;
                 for (name, deployment) in services {
                     if deployment.is_new {
-                        self.fresh(name, desired);
+                        self.fresh(name, None, desired);
                     }
                     let helm = desired.and_then(|d| d.services.get(name)?.helm.as_ref());
                     let entry = self.entry(name);
@@ -196,7 +200,11 @@ impl Memory {
                     self.applied.remove(name);
                 }
             }
-            Action::UpdateServices { services, .. } => {
+            Action::UpdateServices {
+                services,
+                templates,
+                ..
+            } => {
                 for name in services.keys() {
                     let declared = desired.and_then(|d| d.services.get(name));
                     let new = !self.applied.contains_key(name);
@@ -206,6 +214,7 @@ impl Memory {
                             declared.and_then(|service| service.restart_token.clone());
                     }
                     entry.variables = declared.and_then(|service| service.digest.clone());
+                    entry.template = templates.get(name).cloned();
                 }
             }
             Action::RestartService { service, token, .. } => {
@@ -318,19 +327,11 @@ impl Memory {
                 Some(_) => {}
             }
             if service.digest.is_none() {
-                (
-                    entry.variables,
-                    entry.rendered,
-                    entry.rendered_at,
-                    entry.template,
-                ) = (None, None, None, None);
+                (entry.variables, entry.rendered, entry.rendered_at) = (None, None, None);
             } else if observed.rendered.is_some() && entry.rendered != observed.rendered && !edited
             {
                 entry.rendered.clone_from(&observed.rendered);
                 entry.rendered_at = Some(update_time);
-            }
-            if service.digest.is_some() && entry.template.is_none() {
-                entry.template.clone_from(&observed.template_digest);
             }
             // A workload that the live look does not show yet still has to get its fields.
             entry.initial &= !observed.is_all_there();
@@ -431,12 +432,13 @@ impl Memory {
             })
     }
 
-    /// A service that was just created from its declaration.
-    fn fresh(&mut self, name: &str, desired: Option<&Environment>) {
+    /// A service that was just created from its declaration, and from this template.
+    fn fresh(&mut self, name: &str, template: Option<&String>, desired: Option<&Environment>) {
         let declared = desired.and_then(|d| d.services.get(name));
         let entry = AppliedService {
             name: name.to_owned(),
             variables: declared.and_then(|service| service.digest.clone()),
+            template: template.cloned(),
             restart_token: declared.and_then(|service| service.restart_token.clone()),
             initial: declared.is_some_and(|service| {
                 service
@@ -457,13 +459,14 @@ impl Memory {
     fn carried<'a>(
         &mut self,
         services: impl Iterator<Item = &'a String>,
+        templates: &BTreeMap<String, String>,
         desired: Option<&Environment>,
     ) {
         self.services.clear();
         self.applied.clear();
         for name in services {
             self.services.insert(name.clone());
-            self.fresh(name, desired);
+            self.fresh(name, templates.get(name), desired);
         }
     }
 
@@ -508,7 +511,8 @@ impl Memory {
                     let begins_with =
                         |d: &&Environment| d.deploy_type == DeployType::KubernetesYaml;
                     let carried = desired.filter(begins_with).into_iter();
-                    self.carried(carried.flat_map(|d| d.services.keys()), desired);
+                    let services = carried.flat_map(|d| d.services.keys());
+                    self.carried(services, &BTreeMap::new(), desired);
                     for entry in self.applied.values_mut() {
                         entry.variables = None;
                     }

@@ -5,7 +5,8 @@
 //! [`production`] what is different in production, [`delete`] the way out, [`lifetime`] when it is taken, [`memory`] what has to be
 //! remembered because Zadig never shows it again, [`proposal`] how a plan is put before a person, [`rollout`] the proof that a change
 //! reached the pods, [`health`] what users see of the services, [`diagnosis`] why one of them is not healthy, [`live`] what the
-//! cluster has lost of them, [`sharing`] base environments and what is made on top of them.
+//! cluster has lost of them, [`sharing`] base environments and what is made on top of them, [`template`] what a change of variables
+//! takes along.
 
 pub mod decide;
 pub mod delete;
@@ -21,6 +22,7 @@ pub mod proposal;
 pub mod restart;
 pub mod rollout;
 pub mod sharing;
+pub mod template;
 pub mod variables;
 
 #[cfg(test)]
@@ -40,6 +42,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 pub use decide::plan;
+pub use template::Upgrade;
 
 use super::Level;
 use super::budget::{Allowance, ENVIRONMENT};
@@ -601,18 +604,24 @@ pub enum Action {
         missing: BTreeSet<String>,
         /// What is put back afterwards.
         restore: Restore,
+        /// Whether it comes back with another template.
+        upgrade: Option<Upgrade>,
     },
     /// Send variables of services that are there; also moves them to the newest template (#19).
     UpdateServices {
         /// By service: the complete list.
         services: BTreeMap<String, Vec<VariableValue>>,
-        /// Services whose template changed since our last write.
-        upgrades: BTreeSet<String>,
+        /// Digests of their newest templates.
+        templates: BTreeMap<String, String>,
+        /// Services that this brings another template, as far as is known.
+        upgrades: BTreeMap<String, Upgrade>,
     },
     /// Add services (#17).
     AddServices {
         /// By service: the declared variables.
         services: BTreeMap<String, Vec<VariableValue>>,
+        /// Digests of their newest templates.
+        templates: BTreeMap<String, String>,
     },
     /// Install or upgrade the releases of services (#52): a new revision of each, and the newest chart.
     DeployReleases {
@@ -693,6 +702,8 @@ pub struct CreateEnvironment {
     pub configs: Vec<Config>,
     /// Declared services: variables and images.
     pub services: BTreeMap<String, (Vec<VariableValue>, BTreeMap<String, String>)>,
+    /// Digests of their newest templates.
+    pub templates: BTreeMap<String, String>,
     /// Key of the base that it is made on top of.
     pub base: Option<String>,
     /// It is created for the second time: something else had deleted it.
@@ -826,7 +837,7 @@ impl Action {
                 .keys()
                 .map(|name| subject::variables(name))
                 .collect(),
-            Self::AddServices { services } => {
+            Self::AddServices { services, .. } => {
                 services.keys().map(|name| subject::added(name)).collect()
             }
             Self::DeployReleases { services } => {
@@ -880,21 +891,26 @@ impl Action {
                 format!("note what {service} holds, to put it back after a repair")
             }
             Self::TakeOut {
-                service, missing, ..
+                service,
+                missing,
+                upgrade,
+                ..
             } => format!(
-                "take {service} out of the environment, its objects stay, to add it anew: {} missing in the cluster",
-                join(missing)
+                "take {service} out of the environment, its objects stay, to add it anew: {} missing in the cluster{}",
+                join(missing),
+                template::summary(upgrade.iter().map(|upgrade| (service, *upgrade)))
             ),
             Self::RemoveServices { services } => format!("remove services {}", join(services)),
-            Self::UpdateServices { services, upgrades } => {
-                let mut text = format!("set variables of {}", join(services.keys()));
-                if !upgrades.is_empty() {
-                    text.push_str("; also upgrades the template of ");
-                    text.push_str(&join(upgrades));
-                }
-                text
+            Self::UpdateServices {
+                services, upgrades, ..
+            } => {
+                let names = join(services.keys());
+                format!(
+                    "set variables of {names}{}",
+                    template::summary(upgrades.iter().map(|(name, upgrade)| (name, *upgrade)))
+                )
             }
-            Self::AddServices { services } => format!("add services {}", join(services.keys())),
+            Self::AddServices { services, .. } => format!("add services {}", join(services.keys())),
             Self::DeployReleases { services } => helm::summary(services),
             Self::SetImage {
                 workload,

@@ -152,25 +152,35 @@ pub fn steps(action: &Action, declared: &Environment) -> BTreeSet<String> {
         // Written to Kubernetes alone, and wanted by whoever declared `creation` or `liveDrift`.
         Action::RecordOwnership(_) | Action::NoteRestore { .. } => return BTreeSet::new(),
         Action::TakeOut {
-            service, restore, ..
+            service,
+            restore,
+            upgrade,
+            ..
         } => {
             let images = restore.images.iter();
             let images = images.map(|it| subject::image(service, &it.container));
             let replicas = restore.replicas.iter();
             let replicas = replicas.map(|it| subject::replicas(service, it.kind, &it.name));
             let added = [subject::added(service)].into_iter();
-            added.chain(images).chain(replicas).collect()
+            let template = upgrade.map(|_| subject::template(service));
+            added
+                .chain(images)
+                .chain(replicas)
+                .chain(template)
+                .collect()
         }
         // In whichever workload of the service has the container.
         Action::SetImage {
             service, container, ..
         } => return [subject::image(service, container)].into(),
         Action::CreateEnvironment(create) => create.services.keys().flat_map(follows).collect(),
-        Action::AddServices { services } => services.keys().flat_map(follows).collect(),
-        Action::UpdateServices { services, upgrades } => services
+        Action::AddServices { services, .. } => services.keys().flat_map(follows).collect(),
+        Action::UpdateServices {
+            services, upgrades, ..
+        } => services
             .keys()
             .flat_map(follows)
-            .chain(upgrades.iter().map(|name| subject::template(name)))
+            .chain(upgrades.keys().map(|name| subject::template(name)))
             .collect(),
         Action::PutGlobalVariables { changed, .. } => binds(changed, declared),
         _ => Vec::new(),

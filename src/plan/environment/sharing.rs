@@ -333,9 +333,12 @@ fn only_what_the_base_runs(diff: &mut Diff, desired: &Environment, observed: &Ob
     };
     let mut held = BTreeSet::new();
     diff.actions.retain_mut(|action| {
-        let (Action::UpdateServices { services, .. } | Action::AddServices { services }) = action
-        else {
-            return true;
+        let (services, upgrades) = match action {
+            Action::UpdateServices {
+                services, upgrades, ..
+            } => (services, Some(upgrades)),
+            Action::AddServices { services, .. } => (services, None),
+            _ => return true,
         };
         services.retain(|name, _| {
             let runs = known.is_ok_and(|known| known.contains(name));
@@ -344,6 +347,9 @@ fn only_what_the_base_runs(diff: &mut Diff, desired: &Environment, observed: &Ob
             }
             runs
         });
+        if let Some(upgrades) = upgrades {
+            upgrades.retain(|name, _| services.contains_key(name));
+        }
         !services.is_empty()
     });
     if held.is_empty() {

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{
-    Detail, GlobalVariable, ObservedService, Service, TemplateVariable, Variable, VariableValue,
-};
+use super::{GlobalVariable, ObservedService, Service, TemplateVariable, Variable, VariableValue};
 use crate::api::condition::Reason;
 use crate::plan::Blocked;
 use crate::plan::secret::SecretText;
@@ -136,11 +134,15 @@ pub fn is_bound(service: &str, key: &str, globals: &BTreeMap<String, GlobalVaria
 
 /// Whether the bindings of the declared variables are as declared; this much of variables can be read.
 #[must_use]
-pub fn bindings_differ(name: &str, service: &Service, detail: &Detail) -> bool {
+pub fn bindings_differ(
+    name: &str,
+    service: &Service,
+    globals: &BTreeMap<String, GlobalVariable>,
+) -> bool {
     service.variables.iter().any(|(key, value)| {
-        let bound = is_bound(name, key, &detail.global_variables);
+        let bound = is_bound(name, key, globals);
         match value {
-            Variable::Global => !bound && detail.global_variables.contains_key(key),
+            Variable::Global => !bound && globals.contains_key(key),
             Variable::Value(_) => bound,
         }
     })

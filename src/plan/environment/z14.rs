@@ -81,6 +81,79 @@ fn z14_06_global_variables_are_put_back_whole() {
 }
 
 #[test]
+fn z14_03_a_change_of_variables_never_takes_a_new_template_along_in_silence() {
+    let (old, new) = (service(), service().variable("LOG", "debug"));
+    let desired = environment().service("api", new.clone());
+    let newer = |observed: Observed| {
+        observed.seen_with("api", |seen| {
+            seen.template_digest = Some("template-2".to_owned());
+        })
+    };
+    let bound = service().global_variable("LOG");
+    let rows = [
+        // Made by this object, without a variable so far.
+        (owned().running("api", &old), ""),
+        (newer(owned().running("api", &old)), " and its template"),
+        // Nobody looked for the newest one.
+        (
+            owned()
+                .running("api", &old)
+                .seen_with("api", |seen| seen.template_digest = None),
+            " and maybe its template",
+        ),
+        // Somebody else's, or taken over, or forgotten: which template it has cannot be told.
+        (owned().foreign("api"), " and maybe its template"),
+        (newer(owned().foreign("api")), " and maybe its template"),
+        (
+            looked_at(
+                &environment().service("api", old.clone()),
+                &owned().foreign("api"),
+            ),
+            " and maybe its template",
+        ),
+        (
+            looked_at(
+                &environment().service("api", old.clone()),
+                &owned().running("api", &old).forgotten(),
+            ),
+            " and maybe its template",
+        ),
+    ];
+    for (observed, upgrade) in rows {
+        let put = format!("update services\n  api [LOG:string=debug]{upgrade}");
+        assert_eq!(planned(&desired, &observed), put);
+        // What was the newest then is the one of the next change.
+        let seen = observed.detail().unwrap().services["api"]
+            .template_digest
+            .clone();
+        let after = looked_at(&desired, &sent(&desired, &observed));
+        assert_eq!(after.memory.applied["api"].template, seen);
+    }
+    // A binding that somebody undid is a change of variables, too.
+    let undone = owned()
+        .stored_global("LOG", "info", &[])
+        .running("api", &bound);
+    assert_eq!(
+        planned(&environment().service("api", bound), &newer(undone)),
+        "update services\n  api [LOG:string=(global)] and its template"
+    );
+}
+
+#[test]
+fn z14_03_the_template_of_a_service_is_remembered_when_it_is_made() {
+    let desired = environment().service("api", service());
+    let made = [
+        sent(&desired, &observed().gone()).present().owned(),
+        sent(&desired, &owned()),
+    ];
+    for made in made {
+        let made = made.running_as_before("api", &service());
+        let known = looked_at(&desired, &made).memory.applied;
+        assert_eq!(known["api"].template.as_deref(), Some("template-1"));
+    }
+}
+
+#[test]
 fn z14_09_an_environment_that_is_missing_once_is_not_created_again() {
     assert!(planned(&environment(), &observed().owned()).starts_with("wait "));
     assert!(planned_deletion(None, &observed().owned()).starts_with("wait "));

@@ -176,7 +176,10 @@ fn an_adoption_announces_the_variables_that_it_has_to_send() {
         .running_as_before("api", &api)
         .forgotten();
     let shown = ruling(Management::Approve, None, None, (&declared, &foreign));
-    assert_eq!(text(&shown), "AwaitingApproval 1: set variables of api");
+    assert_eq!(
+        text(&shown),
+        "AwaitingApproval 1: set variables of api; may also upgrade the template of api"
+    );
 }
 
 #[test]

@@ -520,19 +520,22 @@ fn a_difference_that_comes_back_is_left_to_a_person_beside_the_rest() {
 fn variables_that_can_be_told_and_are_as_declared_are_not_sent() {
     let api = service().variable("LOG", "debug").variable("MODE", "slow");
     let desired = environment().service("api", api.clone());
-    let put = "update services\n  api [LOG:string=debug, MODE:enum=slow]";
     let as_declared = [("LOG", "debug"), ("MODE", "slow"), ("TRACE", "true")];
-    let cases: [(&str, Observed); 4] = [
-        ("declared later", owned().foreign("api")),
-        ("taken over", {
+    let cases: [(&str, &str, Observed); 4] = [
+        (
+            "declared later",
+            " and maybe its template",
+            owned().foreign("api"),
+        ),
+        ("taken over", "", {
             let entry =
                 |o: &mut Observed| o.memory.applied.get_mut("api").unwrap().variables = None;
             owned().adopted().running("api", &api).with(entry)
         }),
-        ("declared otherwise before", {
+        ("declared otherwise before", "", {
             owned().running("api", &service().variable("LOG", "debug"))
         }),
-        ("another variable was edited", {
+        ("another variable was edited", "", {
             let edited = |seen: &mut super::super::ObservedService| {
                 seen.rendered = Some("rendered-2".to_owned());
             };
@@ -542,7 +545,8 @@ fn variables_that_can_be_told_and_are_as_declared_are_not_sent() {
                 .present_with(|present| present.update_time += 1)
         }),
     ];
-    for (case, observed) in cases {
+    for (case, upgrade, observed) in cases {
+        let put = format!("update services\n  api [LOG:string=debug, MODE:enum=slow]{upgrade}");
         let told = observed.clone().told("api", &as_declared);
         assert_eq!(planned(&desired, &told), "in sync", "{case}");
         let after = looked_at(&desired, &told).told("api", &[]);

@@ -50,6 +50,27 @@ fn it_is_only_named_unless_repair_is_asked_for() {
 }
 
 #[test]
+fn another_template_that_comes_with_the_repair_is_announced() {
+    let (declared, seen) = lost(&whole());
+    let noted = sent(&declared, &seen);
+    let taken_out = |seen: &Observed| {
+        let plan = planned(&declared, seen);
+        plan.lines().next().unwrap_or_default().to_owned()
+    };
+    let same = taken_out(&noted);
+    assert!(same.starts_with("take out api, "), "{same}");
+    let newer = noted.clone().seen_with("api", |seen| {
+        seen.template_digest = Some("template-2".to_owned());
+    });
+    assert_eq!(taken_out(&newer), format!("{same} and its template"));
+    let unknown = noted.with(|o| o.memory.applied.get_mut("api").unwrap().template = None);
+    assert_eq!(
+        taken_out(&unknown),
+        format!("{same} and maybe its template")
+    );
+}
+
+#[test]
 fn what_is_not_declared_is_noted_before_the_service_is_taken_out_and_put_back_after_it_was_added() {
     let api = whole();
     let (declared, seen) = lost(&api);
