@@ -3,13 +3,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::stream::{self, StreamExt};
 use http::Method;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
@@ -30,6 +31,9 @@ const SEED: &str = "ZADIG_DAY_SEED";
 /// Lists of each project after which silence is believed.
 const QUIET_LISTS: usize = 12;
 const APPLIED_AT_ONCE: usize = 8;
+/// An environment whose time is over at noon, and one that is kept longer than was meant.
+const SHORT_LIVED: (&str, usize) = ("shop", 0);
+const PROLONGED: (&str, usize) = ("shop", 4);
 
 /// The name of an environment's object.
 fn name(project: &str, index: usize) -> String {
@@ -47,6 +51,8 @@ struct Day<'a> {
     /// A namespace of a team of its own.
     team: String,
     edits: Mutex<Vec<Timestamp>>,
+    /// The time of the short-lived one is over.
+    noon: AtomicBool,
 }
 
 impl Day<'_> {
@@ -77,6 +83,9 @@ impl Day<'_> {
         }
         if index.is_multiple_of(3) {
             api["workloads"] = json!([{"kind": "Deployment", "name": "api", "replicas": 2}]);
+        }
+        if [SHORT_LIVED, PROLONGED].contains(&(project, index)) {
+            spec["ttl"] = "1h".into();
         }
         spec["services"] = json!([api, {"name": "web"}]);
         self.object("ZadigEnvironment", &name(project, index), &spec)
@@ -163,11 +172,19 @@ impl Day<'_> {
             .await;
     }
 
-    /// Waits until everything of a kind is Ready.
+    /// Waits until everything of a kind is Ready, but what is over.
     async fn all_ready<K: Namespaced + Observed>(&self, api: &Api<K>) {
+        let is_over = |object: &K| {
+            let (project, index) = SHORT_LIVED;
+            self.noon.load(Ordering::Relaxed)
+                && object.name_any() == name(project, index)
+                && (has_reason(object, Reason::Expired)
+                    || has_reason(object, Reason::EnvironmentNotReady))
+        };
         let ready = async || {
             let list = api.list(&ListParams::default()).await;
-            list.expect("the API server answers").iter().all(is_ready)
+            let list = list.expect("the API server answers");
+            list.iter().all(|it| is_ready(it) || is_over(it))
         };
         self.world.eventually("all are Ready", ready).await;
     }
@@ -250,6 +267,27 @@ impl Day<'_> {
             .await;
     }
 
+    /// One environment ends soon, and another one would, if nobody had wanted it longer.
+    async fn times_end(&self) {
+        for (project, index) in [PROLONGED, SHORT_LIVED] {
+            let name = name(project, index);
+            let env = self.world.get::<ZadigEnvironment>(&name).await;
+            let created = env.metadata.creation_timestamp.expect("it was made");
+            let age = Timestamp::now().as_second() - created.0.as_second();
+            self.change(project, index, json!({"ttl": format!("{}s", age + 5)}))
+                .await;
+        }
+        let (project, index) = PROLONGED;
+        self.change(project, index, json!({"ttl": "100h"})).await;
+        self.noon.store(true, Ordering::Relaxed);
+        let (project, index) = SHORT_LIVED;
+        self.world
+            .await_that::<ZadigEnvironment>(&name(project, index), "Expired", |env| {
+                has_reason(env, Reason::Expired)
+            })
+            .await;
+    }
+
     /// What people do in Zadig's own pages, and in the cluster.
     async fn others_at_work(&self) {
         let zadig = &self.world.zadig;
@@ -271,19 +309,28 @@ impl Day<'_> {
         self.sim.kube(pods).expect("it is there");
     }
 
-    /// A new revision of a template, and then a change that cannot leave it out.
-    async fn a_new_template(&self) {
-        let path = "/openapi/service/yaml/api";
-        let api = self.world.zadig.get(path, &[]).await;
-        let yaml = api["yaml"].as_str().expect("a template has a text");
-        let begin = "metadata:\n  name: api\n";
-        let changed = yaml.replacen(begin, &format!("{begin}  annotations: {{by: hand}}\n"), 1);
+    async fn a_new_revision(&self, service: &str) {
+        let path = format!("/openapi/service/yaml/{service}");
+        let template = self.world.zadig.get(&path, &[]).await;
+        let yaml = template["yaml"].as_str().expect("a template has a text");
+        let begin = format!("metadata:\n  name: {service}\n");
+        let changed = yaml.replacen(&begin, &format!("{begin}  annotations: {{by: hand}}\n"), 1);
         assert_ne!(changed, yaml);
         let body = json!({"type": "k8s", "yaml": changed});
         self.world
             .zadig
-            .change(Method::PUT, path, &[], Some(body))
+            .change(Method::PUT, &path, &[], Some(body))
             .await;
+    }
+
+    /// New revisions of templates, and then changes that cannot leave them out: one of variables that were declared before, and
+    /// one of a service that had none.
+    async fn new_templates(&self) {
+        self.a_new_revision("api").await;
+        self.a_new_revision("web").await;
+        let first = json!([{"key": "PORT", "value": "9292"}]);
+        let services = json!([{"name": "api"}, {"name": "web", "variables": first}]);
+        self.change("shop", 6, json!({"services": services})).await;
         let variables = json!([
             {"key": "LOG_LEVEL", "useGlobal": true}, {"key": "DB_PASSWORD", "value": "changed"},
         ]);
@@ -325,9 +372,7 @@ impl Day<'_> {
         for project in PROJECTS {
             for index in 0..ENVIRONMENTS {
                 for (_, note) in self.world.events(&name(project, index)).await {
-                    let (_, services) = note
-                        .split_once("also upgrades the template of ")
-                        .unwrap_or_default();
+                    let (_, services) = note.split_once(" the template of ").unwrap_or_default();
                     let services = services.split(&[',', ';'][..]).map(str::trim);
                     for service in services.filter(|service| !service.is_empty()) {
                         found.insert((format!("{project}/e{index}"), service.to_owned()));
@@ -340,8 +385,10 @@ impl Day<'_> {
 
     async fn judge(&self) {
         let announced = self.announced().await;
-        let upgraded = ("shop/e8".to_owned(), "api".to_owned());
-        assert!(announced.contains(&upgraded), "{announced:?}");
+        for (environment, service) in [("shop/e8", "api"), ("shop/e6", "web")] {
+            let upgraded = (environment.to_owned(), service.to_owned());
+            assert!(announced.contains(&upgraded), "{announced:?}");
+        }
         let calls = self.sim.calls();
         let edits = self.edits.lock().expect("nobody panicked").clone();
         let found = complaints(&judge::Day {
@@ -371,6 +418,7 @@ fn a_day_of_three_teams_ends_in_silence_and_holds_no_careless_write() {
             sim,
             team: world.namespace_beside("team", json!({})).await,
             edits: Mutex::default(),
+            noon: AtomicBool::default(),
         };
         let limits = json!({"requestsPerSecond": 200, "burst": 200, "maxInFlight": 32});
         world
@@ -381,12 +429,13 @@ fn a_day_of_three_teams_ends_in_silence_and_holds_no_careless_write() {
         day.silent().await;
 
         day.teams_at_work().await;
+        day.times_end().await;
         day.settled().await;
         day.silent().await;
         day.others_at_work().await;
         day.settled().await;
         day.silent().await;
-        day.a_new_template().await;
+        day.new_templates().await;
         day.settled().await;
         day.some_leave().await;
         day.settled().await;
@@ -417,6 +466,12 @@ fn a_day_of_three_teams_ends_in_silence_and_holds_no_careless_write() {
             ["api", "db", "web"],
             "nobody's here"
         );
+        for ((project, index), is_there) in [(SHORT_LIVED, false), (PROLONGED, true)] {
+            let env = world.get::<ZadigEnvironment>(&name(project, index)).await;
+            assert_eq!(is_ready(&env), is_there, "{project}/e{index}");
+            let known = zadig.environment(&format!("e{index}")).await;
+            assert_eq!(known.is_some(), is_there, "{known:?}");
+        }
         assert_eq!(
             zadig.services("e4").await,
             ["api", "web"],

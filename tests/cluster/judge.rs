@@ -77,8 +77,8 @@ fn show(call: &Call, problem: &str) -> String {
 struct Known {
     /// Our create call was answered well and nobody deleted it since.
     created: bool,
-    /// Our delete call was answered well and it was not created since.
-    deleted: bool,
+    /// When our delete call was answered well, if it was not created since.
+    deleted: Option<Timestamp>,
     /// When somebody else last wrote to it.
     foreign: Option<Timestamp>,
     /// Our writes since then: what was asked, for the same thing again.
@@ -140,8 +140,12 @@ impl Seen {
         if is_creation(call) && known.created && call.found.is_some() {
             problems.push(TWICE.to_owned());
         }
-        if known.deleted && !is_creation(call) {
-            problems.push("we deleted the environment before".to_owned());
+        if let Some(deleted) = known.deleted {
+            if !is_creation(call) {
+                problems.push("we deleted the environment before".to_owned());
+            } else if edited.is_none_or(|edited| edited < deleted) {
+                problems.push("we deleted it before and nobody asked for it again".to_owned());
+            }
         }
         let asked = asked(call);
         if known
@@ -210,13 +214,13 @@ impl Seen {
         }
         if call.operation.ends_with("environment.delete") {
             *known = Known {
-                deleted: ours,
+                deleted: ours.then_some(call.time),
                 foreign: known.foreign,
                 ..Known::default()
             };
         } else if is_creation(call) {
             known.created = ours;
-            known.deleted = false;
+            known.deleted = None;
         }
         for service in services(call) {
             known.outdated.remove(&service);
@@ -425,7 +429,15 @@ mod tests {
             create(7),
             delete(8),
         ];
-        assert_eq!(judged(&calls), Vec::<String>::new());
+        assert_eq!(
+            judged_with(&calls, &[at(7)], &BTreeSet::new()),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn an_environment_that_comes_back_by_itself_is_caught() {
+        assert_caught(&judged(&[create(1), delete(2), create(3)]), "nobody asked");
     }
 
     #[test]
