@@ -82,7 +82,8 @@ pub struct ZadigConnectionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intervals: Option<Intervals>,
     /// How many deletions may be sent to Zadig within an hour, for all objects behind the connection together: environments whose
-    /// objects are deleted, services that are pruned, and services whose ZadigServiceBinding is deleted. What exceeds it waits for
+    /// objects are deleted, services that are pruned, services whose ZadigServiceBinding is deleted, and bases that are no longer
+    /// shared, once each however many sub-environments that takes along. What exceeds it waits for
     /// the next hour with the reason DeletionBudget. An hour begins with the first deletion after the last one ended. Environments
     /// whose `ttl` is over are not counted. Between 0, with which nothing is deleted, and 100000. Default: 60.
     #[serde(default = "default_deletions")]

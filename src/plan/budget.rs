@@ -50,8 +50,13 @@ impl Allowance {
 
     /// Waiting with the removal of these services, of an object that is cared for meanwhile.
     pub(super) fn wait_for(&self, services: &BTreeSet<String>) -> Wait {
+        self.wait_with(&format!("removing services {}", join(services)))
+    }
+
+    /// Waiting with this, of an object that is cared for meanwhile.
+    pub(super) fn wait_with(&self, what: &str) -> Wait {
         Wait {
-            message: self.message(&format!("removing services {}", join(services))),
+            message: self.message(what),
             after: self.wait().after.min(LOOK),
             ..self.wait()
         }
@@ -76,8 +81,9 @@ impl Allowance {
 pub enum Counted {
     /// The environment as a whole, with the services that go before it.
     Environment,
-    /// Each service by itself.
-    Services,
+    /// What goes of an environment that stays: each service by itself, and all sub-environments together, as nobody can tell
+    /// how many those are (Z§6.1).
+    Parts,
 }
 
 impl Counted {
@@ -91,7 +97,9 @@ impl Counted {
             ) => {
                 vec![ENVIRONMENT.to_owned()]
             }
-            (Self::Services, Action::RemoveServices { .. }) => action.subjects(),
+            (Self::Parts, Action::RemoveServices { .. } | Action::DisableSharing) => {
+                action.subjects()
+            }
             _ => Vec::new(),
         }
     }

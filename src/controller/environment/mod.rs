@@ -728,7 +728,7 @@ async fn carry_out(
             continue;
         }
         let counted = match environment {
-            Some(_) => Some(Counted::Services),
+            Some(_) => Some(Counted::Parts),
             None if deleting => Some(Counted::Environment),
             None => None,
         };

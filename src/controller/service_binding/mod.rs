@@ -491,7 +491,7 @@ async fn carry_out(
             }
             Action::Environment(call) => call,
         };
-        let subjects = Counted::Services.subjects(call);
+        let subjects = Counted::Parts.subjects(call);
         if !deletions::count(writer, &mut local.memory, subjects).await? {
             break;
         }

@@ -460,6 +460,10 @@ fn disable(diff: &mut Diff, observed: &Observed, checks: Checks) {
     } else if around.licence_refused {
         diff.blocked
             .push(licence("spec.sharing", "the end of sharing"));
+    } else if observed.deletions.left == 0 && !observed.memory.counted.contains(SHARING) {
+        // Whoever unshares many bases by one change is stopped like one who deletes many environments.
+        let wait = observed.deletions.wait_with("disabling sharing");
+        diff.waiting.get_or_insert(wait);
     } else {
         diff.actions.push(Action::DisableSharing);
     }

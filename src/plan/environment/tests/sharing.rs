@@ -3,7 +3,7 @@
 use insta::{allow_duplicates, assert_snapshot};
 
 use super::super::fixture::{
-    ago, environment, looked_at, observed, planned, planned_deletion, sent, service,
+    ago, allowance, environment, looked_at, observed, planned, planned_deletion, sent, service,
 };
 use super::super::memory::Memory;
 use super::super::sharing::{Around, Base, Checks, Declared, OtherPortal, Remembered};
@@ -12,6 +12,7 @@ use crate::api::environment::{
     Deletion, PortalProtocol, PortalServer, Sharing, SharingState, SubEnvironmentOf,
 };
 use crate::plan::Plan;
+use crate::plan::budget::Counted;
 
 const OFF: Checks = Checks {
     labelled: false,
@@ -182,6 +183,20 @@ fn an_enabling_that_stops_half_way_is_sent_again_but_not_for_ever() {
     // While nothing at all was done, as with a licence service that is down, nothing is lost by another attempt.
     let nothing = observed.detail_with(|detail| detail.sharing = Some(OFF));
     assert_eq!(planned(&desired, &nothing), "enable sharing");
+}
+
+#[test]
+fn the_end_of_a_sharing_counts_as_one_deletion_and_waits_for_the_hours_budget() {
+    let desired = wants(Sharing::Disabled);
+    let allowed = looks(ON).around(|around| around.unprotected = true);
+    assert_snapshot!(planned(&desired, &allowed), @"disable sharing");
+    let spent = allowed.with(|o| o.deletions = allowance(2, 0));
+    assert_snapshot!(planned(&desired, &spent), @"wait 300s DeletionBudget spec.maxDeletionsPerHour of the ZadigConnection: its 2 deletions of this hour were sent; disabling sharing waits until 2026-09-21T14:33:20Z. Raise it there to go on at once");
+    // It was counted, and its answer was lost.
+    let counted = Counted::Parts.subjects(&Action::DisableSharing);
+    assert_eq!(counted.len(), 1);
+    let again = spent.with(|o| o.memory.counted.extend(counted));
+    assert_snapshot!(planned(&desired, &again), @"disable sharing");
 }
 
 #[test]
