@@ -5,6 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::environment::{SharingState, ZadigEnvironment};
+use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_sim::{KubeAction, Licence, Sim};
 
 use crate::support::{EnvironmentFixture, Setup, World, is_ready, simulated_with};
@@ -250,6 +251,30 @@ fn a_sub_environment_runs_what_its_base_runs_and_nothing_else() {
             told.contains("web cannot be removed") && told.contains("preview"),
             "{told}"
         );
+    });
+}
+
+#[test]
+fn a_service_of_its_own_owner_waits_for_the_base_of_its_sub_environment() {
+    simulated_with(mesh(), async |world, _| {
+        both(world, &json!([])).await;
+        let mark = world.mark();
+        let binding = world.binding("preview", &json!({"name": "plain"}), json!({}));
+        world.apply(&binding).await;
+        let told = world
+            .await_reason::<ZadigServiceBinding>("plain", Reason::ServiceNotFound)
+            .await;
+        assert!(
+            told.starts_with("spec.service: the base base does not run it"),
+            "{told}"
+        );
+        assert_eq!(world.changes_since(mark), Vec::<String>::new());
+        world.apply(&base(world, &["web", "db", "plain"])).await;
+        world
+            .await_that::<ZadigServiceBinding>("plain", "Ready", is_ready)
+            .await;
+        let key = world.env_key("preview");
+        assert_eq!(world.zadig.services(&key).await, ["plain", "web"]);
     });
 }
 

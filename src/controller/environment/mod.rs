@@ -24,7 +24,7 @@ pub(super) use self::diagnose::Case;
 pub(super) use self::lifetime::time_is_over;
 pub(super) use self::local::{Diagnosis, Local};
 pub(super) use self::observe::{Looker, View};
-pub(super) use self::sharing::wake_related;
+pub(super) use self::sharing::{base_of, wake_related};
 use self::status::Facts;
 use super::context::Context;
 use super::deletions;

@@ -93,6 +93,18 @@ pub(super) async fn look(
     Ok(around)
 }
 
+/// The base of a sub-environment, for one who changes services inside it; `None` where it is no sub-environment.
+pub(in crate::controller) async fn base_of(
+    object: &ZadigEnvironment,
+    ctx: &Context,
+    zadig: &Zadig,
+) -> Result<Option<Base>, Error> {
+    match base_name(object) {
+        Some(name) => look_base(object, ctx, zadig, name, false).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 async fn checks(zadig: &Zadig, key: &EnvKey) -> Result<Checks, Error> {
     let EnvKey { project, env, .. } = key;
     let ready = zadig
@@ -253,10 +265,11 @@ fn base_name(object: &ZadigEnvironment) -> Option<&String> {
     Some(&object.spec.sub_environment_of.as_ref()?.name)
 }
 
-/// Asks for a reconcile of what may wait for an environment: those on top of it, and its base.
+/// Asks for a reconcile of what may wait for an environment: those on top of it with the services bound there, and its base.
 pub(in crate::controller) fn wake_related(ctx: &Context, object: &ZadigEnvironment) {
     for sub in on_top_of(object, ctx) {
         let _ = ctx.wake_environment.send(ObjectRef::from_obj(&*sub));
+        ctx.wake_bindings(&sub);
     }
     if let Some(base) = base_name(object) {
         let namespace = object.namespace().unwrap_or_default();

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use self::status::Facts;
 use super::context::Context;
 use super::driver::{self, Managed, Rest};
-use super::environment::{Case, Diagnosis, Local, Looker, View, action_word};
+use super::environment::{Case, Diagnosis, Local, Looker, View, action_word, base_of};
 use super::home::{self, Found};
 use super::link::{Unlinked, link};
 use super::outcome::{Held, Outcome};
@@ -203,6 +203,10 @@ async fn attempt(
         .as_ref()
         .is_some_and(|known| known != &declared);
     local.forget_repairs(person_spoke);
+    if local.blocked && environment.spec.sub_environment_of.is_some() {
+        // The base may have what was missing, as for the environment itself.
+        local.rest = None;
+    }
     let since = local.list_since(zadig.intervals.list, deleting);
     let list = zadig.list(key.scope, &key.project, since).await?;
     let entry = list.environments.get(&key.env);
@@ -236,6 +240,11 @@ async fn attempt(
         }
         Home::NotReady { .. } => View::default(),
     };
+    let mut around = sharing::Around::default();
+    if let (Home::Present(_), Desired::Present(_)) = (&home, &desired) {
+        around.base = base_of(&environment, ctx, &zadig).await?;
+        local.calls_per_look += usize::from(around.base.is_some());
+    }
     let handed_over = !inline && owns(&environment, &object.spec.service.name);
     if handed_over && local.record.is_none() {
         take_over(object, &environment, local);
@@ -261,7 +270,7 @@ async fn attempt(
             level: zadig.level(),
             memory: local.memory.clone(),
             bound: BTreeMap::new(),
-            around: sharing::Around::default(),
+            around,
             stuck_after: zadig.intervals.stuck,
         },
     };
@@ -629,7 +638,10 @@ async fn binding(
             global_variables: BTreeMap::new(),
             configs: BTreeSet::new(),
             services,
-            sharing: sharing::Declared::default(),
+            sharing: sharing::Declared {
+                base: spec.sub_environment_of.as_ref().map(|sub| sub.name.clone()),
+                ..sharing::Declared::default()
+            },
             creation: *creation,
             prune: Prune::None,
             live_drift: spec.live_drift,

@@ -232,11 +232,15 @@ fn present(binding: &Binding, observed: &Observed) -> Plan<Action> {
 
 /// What an environment would say of its own field, said of ours, and what it has no field for.
 fn in_own_words(name: &str, blocked: Vec<Blocked>, refused: Option<Blocked>) -> Vec<Blocked> {
-    let theirs = format!("spec.services[{name}]");
+    let service = format!("spec.services[{name}]");
+    let base = "spec.subEnvironmentOf.name";
     blocked
         .into_iter()
         .map(|blocked| Blocked {
-            message: blocked.message.replacen(&theirs, "spec.service", 1),
+            message: blocked
+                .message
+                .replacen(&service, "spec.service", 1)
+                .replacen(base, "subEnvironmentOf.name of the ZadigEnvironment", 1),
             ..blocked
         })
         .chain(refused)

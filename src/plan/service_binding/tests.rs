@@ -13,6 +13,7 @@ use crate::plan::Plan;
 use crate::plan::environment::fixture::{
     ago, environment, observed as environments, service, show_action,
 };
+use crate::plan::environment::sharing::Base;
 use crate::plan::environment::{EnvStatus, Existence, Service};
 use crate::plan::home::{Home, Place};
 
@@ -205,6 +206,31 @@ fn replicas_that_are_declared_twice_are_refused() {
     let api = service().replicas("api", 3);
     let observed = observed().running(&api).owned_as(OwnershipState::Created);
     assert_snapshot!(planned(binding(api).replicas(2), &observed), @"blocked InvalidSpec spec.replicas: spec.service.workloads declares the replicas of the same workload; remove one of the two");
+}
+
+#[test]
+fn z11_a_sub_environment_takes_only_services_that_its_base_runs() {
+    let in_sub = |base: Base| {
+        let mut observed = observed();
+        observed.inner.around.base = Some(base);
+        observed
+    };
+    let runs = |services: &[&str]| {
+        in_sub(Base::Ready {
+            env: "base".to_owned(),
+            cluster_id: "c-local".to_owned(),
+            services: services.iter().map(|&name| name.to_owned()).collect(),
+        })
+    };
+    let sub = || {
+        let mut binding = binding(service());
+        binding.environment.sharing.base = Some("base".to_owned());
+        binding
+    };
+    assert_snapshot!(planned(sub(), &runs(&["web"])), @"blocked ServiceNotFound spec.service: the base base does not run it, and Zadig applies nothing in a sub-environment that its base does not have; add it there first. The base runs: web");
+    assert_snapshot!(planned(sub(), &in_sub(Base::NotReady("base is not there".to_owned()))), @"blocked BaseNotReady subEnvironmentOf.name of the ZadigEnvironment: base is not there; until then it is not known whether the base runs api");
+    let there = planned(sub(), &runs(&["api", "web"]));
+    assert_eq!(there, planned(binding(service()), &observed()));
 }
 
 #[test]
