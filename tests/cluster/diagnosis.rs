@@ -190,6 +190,37 @@ fn a_log_or_an_event_that_does_not_come_holds_up_nothing() {
 }
 
 #[test]
+fn a_service_whose_plan_is_only_shown_is_looked_into_too() {
+    simulated(async |world, sim| {
+        let ailment = Ailment::crash_loop(&["panic: nobody repairs this"]);
+        let key = environment_in_zadig(world, sim, "dev", &ailment).await;
+        let mark = world.mark();
+        let dev = world
+            .environment("dev")
+            .image("web", "web", "registry.example.com/reg-main/web:v7")
+            .field("creation", "Adopt")
+            .field("management", "Observe");
+        world.apply(&dev).await;
+        let looked_into = |env: &ZadigEnvironment| {
+            let status = env.status.as_ref();
+            let mut services = status.into_iter().flat_map(|status| &status.services);
+            services.any(|it| it.diagnosis.is_some())
+        };
+        let env = world.await_that("dev", "looked into", looked_into).await;
+        assert_eq!(
+            lines(&diagnosis(&env, "web")),
+            ["panic: nobody repairs this"]
+        );
+        assert!(env.status.is_some_and(|status| status.plan.is_some()));
+        assert_eq!(world.changes_since(mark), Vec::<String>::new());
+        assert_eq!(world.count_since(mark, "pod.log"), 1);
+        world.delete::<ZadigEnvironment>("dev").await;
+        world.await_gone::<ZadigEnvironment>("dev").await;
+        world.zadig.delete(&key).await;
+    });
+}
+
+#[test]
 fn an_image_that_cannot_be_pulled_has_no_log_to_ask_for() {
     simulated(async |world, sim| {
         environment_in_zadig(world, sim, "dev", &Ailment::missing(BROKEN)).await;

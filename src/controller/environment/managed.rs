@@ -4,29 +4,31 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::diagnose::Case;
 use super::local::{Diagnosis, Local};
 use super::{Step, Told};
 use crate::api::condition::Reason;
 use crate::api::environment::ZadigEnvironment;
 use crate::api::management::Management;
+use crate::controller::context::Context;
 use crate::controller::driver;
 use crate::controller::management;
 use crate::controller::outcome::{Held, Outcome};
-use crate::plan::environment::health::{Health, health};
-use crate::plan::environment::{Environment, Present};
+use crate::controller::zadig::Zadig;
+use crate::plan::environment::{EnvKey, Environment, Present};
 
 /// How soon an environment is looked at again that is not there.
 const ABSENT_LOOK: Duration = Duration::from_mins(1);
 
 /// Tells how the services are, and what is not done about them.
-pub(super) fn show(
+pub(super) async fn show(
     object: &ZadigEnvironment,
+    (ctx, zadig, key): (&Context, &Zadig, &EnvKey),
     local: &mut Local,
     looked_at: Option<(&Environment, &Present)>,
     held: Option<Held>,
     look_after: Duration,
     mut told: Told,
-    now: Timestamp,
 ) -> Step {
     let seen =
         looked_at.and_then(|(environment, present)| Some((environment, present.detail.as_ref()?)));
@@ -48,13 +50,19 @@ pub(super) fn show(
             None => Step::Quiet(ABSENT_LOOK),
         };
     };
-    let Health {
-        services,
-        ready,
-        trouble,
-    } = health(environment, detail, &local.memory);
-    told.services = Some((services, ready, environment.services.len()));
-    let diagnosis = local.diagnose(trouble, driver::is_ready(object), look_after, now);
+    let case = Case {
+        ctx,
+        zadig,
+        key,
+        home: object,
+        binding: None,
+        declared: environment,
+        detail,
+    };
+    let was_ready = driver::is_ready(object);
+    let judged = case.judge(local, was_ready, look_after, Timestamp::now());
+    let (health, diagnosis) = judged.await;
+    told.services = Some((health.services, health.ready, environment.services.len()));
     match management::held(held, diagnosis, look_after) {
         Diagnosis::Healthy => Step::Tell(Outcome::Ready, told, look_after),
         Diagnosis::Quiet(after) => Step::Quiet(after),

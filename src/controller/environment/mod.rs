@@ -340,9 +340,9 @@ async fn attempt(
     let is_foreign = looked_at.is_some_and(|(_, present)| !owned(local, present));
     if held.is_some() || (looks_on && is_foreign && planned == Plan::InSync) {
         let look_after = local.look_after(deep_interval(&zadig, ctx, object, local));
-        return Ok(managed::show(
-            object, local, looked_at, held, look_after, told, now,
-        ));
+        let place = (ctx, &*zadig, &key);
+        let shown = managed::show(object, place, local, looked_at, held, look_after, told);
+        return Ok(shown.await);
     }
     let detail = observed.detail();
     if let (Plan::InSync, Some(over)) = (&planned, &over) {

@@ -325,7 +325,10 @@ async fn attempt(
     let looks_on = management == Management::Observe;
     let held = shown.or_else(|| management::blocked(management, &planned));
     if held.is_some() || (looks_on && planned == Plan::InSync && !owned) {
-        return Ok(show(object, local, looked_at, held, look_after, found, now));
+        let whose = (object, &*environment);
+        let place = (ctx, &*zadig, &key);
+        let shown = show(whose, place, local, looked_at, held, look_after, found);
+        return Ok(shown.await);
     }
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
@@ -372,14 +375,14 @@ async fn attempt(
 }
 
 /// Tells how the service is, and what is not done about it.
-fn show(
-    object: &ZadigServiceBinding,
+async fn show(
+    (object, home): (&ZadigServiceBinding, &ZadigEnvironment),
+    (ctx, zadig, key): (&Context, &Zadig, &EnvKey),
     local: &mut Local,
     looked_at: Option<(&Present, &Environment)>,
     held: Option<Held>,
     look_after: Duration,
-    found: Told,
-    now: Timestamp,
+    mut found: Told,
 ) -> Step {
     let detail = looked_at.and_then(|(present, environment)| {
         found.service.as_ref()?;
@@ -393,8 +396,19 @@ fn show(
             None => Step::Quiet(look_after),
         };
     };
-    let trouble = health(environment, detail, &local.memory).trouble;
-    let diagnosis = local.diagnose(trouble, driver::is_ready(object), look_after, now);
+    let case = Case {
+        ctx,
+        zadig,
+        key,
+        home,
+        binding: Some(object),
+        declared: environment,
+        detail,
+    };
+    let was_ready = driver::is_ready(object);
+    let judged = case.judge(local, was_ready, look_after, Timestamp::now());
+    let (health, diagnosis) = judged.await;
+    found.service = health.services.into_iter().next();
     match management::held(held, diagnosis, look_after) {
         Diagnosis::Healthy => Step::Tell(Outcome::Ready, found, look_after),
         Diagnosis::Quiet(after) => Step::Quiet(after),
