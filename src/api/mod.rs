@@ -37,12 +37,14 @@ pub const DELETION_ANNOTATION: &str = "zadig-operator.io/deletion";
 /// The definitions of every kind, in the order of their names.
 #[must_use]
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {
-    vec![
+    [
         connection::ZadigConnection::crd(),
         env_config::ZadigEnvConfig::crd(),
         environment::ZadigEnvironment::crd(),
         service_binding::ZadigServiceBinding::crd(),
     ]
+    .map(schema::unseen)
+    .into()
 }
 
 /// A key of a Secret or ConfigMap in the namespace of the object that names it.

@@ -6,9 +6,12 @@
 //! Every bound also keeps the CEL cost in its budget: the API server multiplies the worst cost of a rule by the
 //! largest number of places it can apply to, and refuses the whole definition above 10 million per rule.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON,
+};
 use kube::core::{Reason, Rule};
 use schemars::Schema;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Longest name of a namespace, label value or container (RFC 1123 label).
 pub(super) const LABEL_MAX: u32 = 63;
@@ -39,6 +42,19 @@ const OBJECT_ID: &str = "^[0-9a-f]{24}$";
 const IMAGE: &str = "^\\\\S+[:@][^/:@\\\\s]+$";
 /// Whole numbers only, as the operator reads them; few enough digits that no sum leaves the range of a duration.
 const DURATION: &str = "^([0-9]{1,6}(h|m|s|ms))+$";
+
+/// Gives a new object a status by which whoever waits for it waits: without any, kstatus takes an object that nobody has looked at for one
+/// that is as it should be.
+pub(super) fn unseen(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let versions = crd.spec.versions.iter_mut();
+    let schemas =
+        versions.filter_map(|version| version.schema.as_mut()?.open_api_v3_schema.as_mut());
+    let statuses = schemas.filter_map(|schema| schema.properties.as_mut()?.get_mut("status"));
+    for status in statuses {
+        status.default = Some(JSON(json!({"observedGeneration": -1})));
+    }
+    crd
+}
 
 /// A rule whose failure is shown at `field`, relative to the struct that carries the rule.
 pub(super) fn rule(field: &str, expression: &str, message: &str) -> Rule {

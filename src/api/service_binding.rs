@@ -148,9 +148,9 @@ pub enum BindingDeletion {
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = schema::without_null)]
 pub struct ZadigServiceBindingStatus {
-    /// The generation of the object this status is about.
+    /// The generation of the object this status is about; -1 until the operator has looked at the object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
     /// What can be said of the service as a whole: Ready, Reconciling, Stalled, Synced, Drifted, Healthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
