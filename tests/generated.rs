@@ -1,13 +1,14 @@
-//! What is generated equals what the code says: `crds/` and its copies in the chart and in `deploy/`, `docs/coverage.md` with what it
-//! is made from, and the document of the metrics.
+//! What is generated equals what the code says: `crds/` and its copies in the chart and in `deploy/`, what Argo CD is told of our
+//! kinds, `docs/coverage.md` with what it is made from, and the document of the metrics.
 //!
 //! `cargo xtask generate` writes the files; here a stale one fails with what is different.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use similar::TextDiff;
+use xtask::argocd;
 use xtask::coverage::{self, Coverage};
 use zadig_client::ROUTES;
 use zadig_operator::{crds, telemetry};
@@ -56,10 +57,37 @@ fn difference(found: &BTreeMap<String, String>, wanted: &BTreeMap<String, String
                 text(wanted).unwrap_or_default(),
             )
             .unified_diff()
-            .header(&format!("crds/{name}"), "what the types say")
+            .header(name, "what is generated")
             .to_string()
         })
         .collect()
+}
+
+#[test]
+fn what_argo_cd_is_told_is_that_of_its_scripts() {
+    let definitions = crds::files().unwrap();
+    let wanted = argocd::files(definitions.iter().map(|file| file.text.as_str())).unwrap();
+    let named = |(path, text): (PathBuf, String)| (path.display().to_string(), text);
+    let wanted: BTreeMap<String, String> = wanted.into_iter().map(named).collect();
+    let mut found = BTreeMap::new();
+    let mut folders = vec![argocd::customizations()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.extend([named((path.clone(), fs::read_to_string(&path).unwrap()))]);
+            }
+        }
+    }
+    let map = argocd::config_map();
+    found.extend([named((map.clone(), fs::read_to_string(&map).unwrap()))]);
+    assert!(
+        wanted == found,
+        "deploy/argocd is stale; run `cargo xtask generate`\n{}",
+        difference(&found, &wanted)
+    );
 }
 
 #[test]
@@ -67,7 +95,7 @@ fn a_stale_file_is_shown_line_by_line() {
     let file = |text: &str| BTreeMap::from([("a.yaml".to_owned(), text.to_owned())]);
     assert_eq!(
         difference(&file("a: 1\nb: 2\n"), &file("a: 1\nb: 3\n")),
-        "--- crds/a.yaml\n+++ what the types say\n@@ -1,2 +1,2 @@\n a: 1\n-b: 2\n+b: 3\n"
+        "--- a.yaml\n+++ what is generated\n@@ -1,2 +1,2 @@\n a: 1\n-b: 2\n+b: 3\n"
     );
 }
 

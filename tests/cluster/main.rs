@@ -24,6 +24,7 @@ mod explain;
 mod fault;
 mod fields;
 mod git_source;
+mod gitops;
 mod helm;
 mod idle;
 mod images;

@@ -1,7 +1,8 @@
 //! `cargo xtask generate`: the files that follow from code, and whether they still do.
 //!
-//! The source of `crds/` is `zadig-operator crds --output-dir`, that of [`METRICS`] is `zadig-operator metrics`, that of `docs/coverage.md` is `tests/coverage.yaml`. The chart and `deploy/` carry
-//! copies of `crds/`; what Helm makes of the chart is kept as well, which shows in a review what a change of a template comes to.
+//! The source of `crds/` is `zadig-operator crds --output-dir`, that of [`METRICS`] is `zadig-operator metrics`, that of `docs/coverage.md` is
+//! `tests/coverage.yaml`. The chart and `deploy/` carry copies of `crds/`, and `deploy/argocd/lua` is laid out for each kind; what Helm makes
+//! of the chart is kept as well, which shows in a review what a change of a template comes to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 use xtask::coverage::{self, Coverage};
-use xtask::paths;
+use xtask::{argocd, paths};
 
 use crate::cargo::{Profile, build_programs, run};
 use crate::chart::{self, output};
@@ -113,6 +114,7 @@ fn definitions() -> Result<BTreeMap<PathBuf, String>> {
         crds.insert(name, fs::read_to_string(entry.path())?);
     }
     let mut files = chart::copied(&crds)?;
+    files.extend(argocd::files(crds.values().map(String::as_str))?);
     files.extend(crds.into_iter().map(|(name, text)| (dir.join(name), text)));
     let mut command = Command::new(&programs.operator);
     command.arg("metrics");
@@ -132,6 +134,7 @@ fn is_ours(dir: &Path) -> bool {
     ours.iter()
         .chain(&chart::crd_dirs())
         .any(|path| path == dir)
+        || dir.starts_with(argocd::customizations())
 }
 
 fn differences(wanted: &BTreeMap<PathBuf, String>) -> Result<Vec<Difference>> {

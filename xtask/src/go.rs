@@ -1,7 +1,7 @@
 //! Programs built from Go modules, once, into the user's cache.
 //!
-//! A directory with a `go.mod` and a `go.sum` pins everything; a changed pin is another directory of the cache, so an old build is
-//! never taken for a new one. The build happens in a directory beside and is renamed when it is complete; a file lock keeps two
+//! A directory with a `go.mod` and a `go.sum` pins everything; a changed pin, or a changed source of our own, is another directory of the
+//! cache, so an old build is never taken for a new one. The build happens in a directory beside and is renamed when it is complete; a file lock keeps two
 //! processes apart.
 
 use std::env;
@@ -28,6 +28,8 @@ pub(crate) struct Module {
     pub(crate) go_mod: &'static str,
     /// `go.sum` beside it.
     pub(crate) go_sum: &'static str,
+    /// Go files of our own beside them.
+    pub(crate) sources: &'static [&'static str],
     /// The required module whose version names the build.
     pub(crate) main: &'static str,
     /// What a person would call it.
@@ -91,10 +93,11 @@ impl Module {
     }
 
     fn key(&self) -> Result<String> {
-        let digest = Sha256::new()
+        let pins = Sha256::new()
             .chain_update(self.go_mod)
-            .chain_update(self.go_sum)
-            .finalize();
+            .chain_update(self.go_sum);
+        let sources = self.sources.iter();
+        let digest = sources.fold(pins, Sha256::chain_update).finalize();
         let mut start = [0; 8];
         start[2..].copy_from_slice(&digest[..6]);
         let hex = u64::from_be_bytes(start);
@@ -227,7 +230,11 @@ mod tests {
 
     #[test]
     fn the_cache_is_keyed_by_version_and_pins() {
-        for module in [crate::controlplane::MODULE, crate::tools::MODULE] {
+        for module in [
+            crate::controlplane::MODULE,
+            crate::gitops::MODULE,
+            crate::tools::MODULE,
+        ] {
             let key = module.key().unwrap();
             let start = format!("{}-{}-", module.name, module.version().unwrap());
             assert!(key.starts_with(&start), "{key}");

@@ -2,9 +2,11 @@
 //!
 //! It runs the operator and the simulator as programs and depends on neither crate, so that both can depend on it in tests.
 
+pub mod argocd;
 pub mod console;
 pub mod controlplane;
 pub mod coverage;
+pub mod gitops;
 mod go;
 pub mod paths;
 pub mod supervise;

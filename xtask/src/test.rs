@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Deserialize;
 use xtask::console::took;
+use xtask::gitops::Judge;
 use xtask::{controlplane, paths};
 
 use crate::cargo::{cargo, run};
@@ -49,7 +50,7 @@ enum Step {
     Deny,
     /// the Helm chart and the plain manifests: rendered as kept, refusing what they should, equal to each other
     Chart,
-    /// the control plane's programs are there, built if need be
+    /// the programs of the control plane, and those that judge as GitOps tools do, are there; built if need be
     Controlplane,
     /// tests against a real API server and the simulator (or ZADIG_URL)
     Cluster,
@@ -105,6 +106,7 @@ impl Step {
             Self::Controlplane => {
                 let found = controlplane::find()?;
                 println!("{}", found.apiserver.display());
+                Judge::find()?;
             }
             Self::Cluster => {
                 let mut command = cargo(&["test", "--workspace"]);

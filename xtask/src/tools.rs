@@ -10,6 +10,7 @@ pub(crate) const MODULE: Module = Module {
     name: "tools",
     go_mod: include_str!("../tools/go.mod"),
     go_sum: include_str!("../tools/go.sum"),
+    sources: &[],
     main: "helm.sh/helm/v4",
     shown: "Helm and Kustomize",
     takes: "two minutes",

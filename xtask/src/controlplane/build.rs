@@ -7,6 +7,7 @@ pub(crate) const MODULE: Module = Module {
     name: "controlplane",
     go_mod: include_str!("../../controlplane/go.mod"),
     go_sum: include_str!("../../controlplane/go.sum"),
+    sources: &[],
     main: "k8s.io/kubernetes",
     shown: "etcd and Kubernetes",
     takes: "six minutes",

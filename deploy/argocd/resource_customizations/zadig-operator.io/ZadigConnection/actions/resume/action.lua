@@ -1,0 +1,4 @@
+-- Ends a suspension.
+
+obj.spec.suspend = false
+return obj
