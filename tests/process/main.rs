@@ -6,6 +6,7 @@ mod command;
 mod election;
 mod lifetime;
 mod metrics;
+mod prometheus;
 mod rights;
 mod support;
 mod watches;

@@ -194,6 +194,11 @@ impl Place {
 
     /// Waits until the environment is Ready as it is declared now.
     pub(super) async fn ready(&self) {
+        self.is_ready("dev").await;
+    }
+
+    /// Waits until an environment is Ready as it is declared now.
+    pub(super) async fn is_ready(&self, name: &str) {
         let is_ready = |environment: Option<&ZadigEnvironment>| {
             environment.is_some_and(|environment| {
                 environment.status.as_ref().is_some_and(|status| {
@@ -205,9 +210,9 @@ impl Place {
                 })
             })
         };
-        let waiting = await_condition(self.api(), "dev", is_ready);
+        let waiting = await_condition(self.api(), name, is_ready);
         let outcome = tokio::time::timeout(PATIENCE, waiting).await;
-        let now = self.api::<ZadigEnvironment>().get("dev").await;
+        let now = self.api::<ZadigEnvironment>().get(name).await;
         assert!(outcome.is_ok(), "not Ready after {PATIENCE:?}: {now:?}");
     }
 
@@ -284,6 +289,11 @@ pub(super) struct Operator {
 }
 
 impl Operator {
+    /// Where it answers.
+    pub(super) fn address(&self) -> &str {
+        &self.health
+    }
+
     /// Status and body of what an endpoint answers; nothing while nobody listens.
     pub(super) async fn get(&self, path: &str) -> Option<(u16, String)> {
         let answer = reqwest::get(format!("http://{}{path}", self.health))

@@ -9,5 +9,6 @@ pub mod coverage;
 pub mod gitops;
 mod go;
 pub mod paths;
+pub mod prometheus;
 pub mod supervise;
 pub mod tools;

@@ -11,7 +11,7 @@ use comfy_table::{Table, presets};
 use serde::Deserialize;
 use xtask::console::took;
 use xtask::gitops::Judge;
-use xtask::{controlplane, paths};
+use xtask::{controlplane, paths, prometheus};
 
 use crate::cargo::{cargo, run};
 use crate::{chart, generate};
@@ -22,7 +22,7 @@ const CLUSTER_TARGETS: [&str; 2] = ["cluster", "process"];
 /// Which of the checks to run.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Leave out what needs a control plane or another tool: cluster, chart, deny
+    /// Leave out what needs a control plane or another tool: cluster, chart, monitoring, deny
     #[arg(long)]
     fast: bool,
     /// Run this step alone (may be given more than once)
@@ -50,6 +50,8 @@ enum Step {
     Deny,
     /// the Helm chart and the plain manifests: rendered as kept, refusing what they should, equal to each other
     Chart,
+    /// alert rules and dashboard of the chart: each alert with its runbook and, with promtool, its cases
+    Monitoring,
     /// the programs of the control plane, and those that judge as GitOps tools do, are there; built if need be
     Controlplane,
     /// tests against a real API server and the simulator (or ZADIG_URL)
@@ -57,7 +59,13 @@ enum Step {
 }
 
 impl Step {
-    const NEEDS_MORE: [Self; 4] = [Self::Deny, Self::Chart, Self::Controlplane, Self::Cluster];
+    const NEEDS_MORE: [Self; 5] = [
+        Self::Deny,
+        Self::Chart,
+        Self::Monitoring,
+        Self::Controlplane,
+        Self::Cluster,
+    ];
 
     fn name(self) -> String {
         self.to_possible_value()
@@ -103,6 +111,7 @@ impl Step {
                 generate::check_rendered()?;
                 chart::check()?;
             }
+            Self::Monitoring => return monitoring(),
             Self::Controlplane => {
                 let found = controlplane::find()?;
                 println!("{}", found.apiserver.display());
@@ -198,6 +207,22 @@ fn test_targets() -> Result<Vec<String>> {
     names.sort();
     names.dedup();
     Ok(names)
+}
+
+fn monitoring() -> Result<Outcome> {
+    chart::monitoring::check()?;
+    match prometheus::find() {
+        Ok(tools) => {
+            chart::monitoring::check_rules(&tools)?;
+            Ok(Outcome::Passed)
+        }
+        Err(error) => {
+            eprintln!("promtool: SKIPPED, {error:#}");
+            Ok(Outcome::PassedWithout(
+                "the cases of the alerts were skipped: there is no Prometheus to be had",
+            ))
+        }
+    }
 }
 
 fn deny() -> Result<Outcome> {

@@ -3,6 +3,7 @@
 //! Nothing here needs a cluster. What the API server says of the rendered objects is in `tests/cluster/chart.rs`, which reads the
 //! same files that this keeps up to date.
 
+pub(crate) mod monitoring;
 mod plain;
 mod refusals;
 mod render;

@@ -30,6 +30,9 @@ const REFUSED: &[(&str, &str)] = &[
     ("podDisruptionBudget.minAvailable=1", "minAvailable"),
     ("networkPolicy.ingress=[]", "ingress"),
     (r#"networkPolicy.from=[{"podselector":{}}]"#, "podselector"),
+    (r#"serviceMonitor.scrapeInterval="30s""#, "scrapeInterval"),
+    ("prometheusRule.driftDays=1", "driftDays"),
+    ("dashboard.create=true", "create"),
     (r#"tolerations=[{"keys":"a"}]"#, "keys"),
     ("affinity.nodeaffinity={}", "nodeaffinity"),
     (r#"topologySpreadConstraints=[{"maxskew":1}]"#, "maxskew"),
@@ -50,6 +53,10 @@ const REFUSED: &[(&str, &str)] = &[
         r#"podDisruptionBudget.maxUnavailable="half""#,
         "maxUnavailable",
     ),
+    (r#"serviceMonitor.interval="30""#, "interval"),
+    (r#"prometheusRule.selector="{a=1}""#, "selector"),
+    ("prometheusRule.driftHours=0", "driftHours"),
+    (r#"prometheusRule.runbooks="runbooks""#, "runbooks"),
     // Values that exclude each other.
     (r#"secrets.namespaces=["a"]"#, "namespaces"),
     (
