@@ -70,6 +70,12 @@ pub struct RunConfig {
     )]
     pub watch_namespaces: Vec<String>,
 
+    /// Look after the connections whose label zadig-operator.io/shard has this value, with everything that refers to them, instead of
+    /// those without the label. Each shard has a Lease of its own, with this behind its name. Connections to one Zadig belong in one
+    /// shard. Suspend a connection before its label is changed: the shard that had it may have a call under way.
+    #[arg(long, env = "ZADIG_OPERATOR_SHARD", value_name = "NAME", value_parser = shard)]
+    pub shard: Option<String>,
+
     /// Whether Secrets are watched, so that a rotated one is noticed at once. Watching takes the right to list the Secrets of every
     /// namespace that is looked after. Without it a Secret is read by name alone, and a new value is noticed at the next thorough
     /// look (spec.intervals.deep of the connection) or when the object is asked to reconcile now.
@@ -182,6 +188,24 @@ fn duration(text: &str) -> Result<Duration, String> {
     Ok(parsed.into())
 }
 
+/// The name of a shard stands in a label and in the name of a Lease.
+fn shard(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let edges = [text.bytes().next(), text.bytes().next_back()];
+    if text.len() > 40
+        || !text.bytes().all(fits)
+        || edges
+            .iter()
+            .any(|edge| edge.is_none_or(|byte| byte == b'-'))
+    {
+        return Err(
+            "must be 1 to 40 lower-case letters, digits and dashes, with no dash at either end"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
 /// A third of it must be long enough for a round trip to the API server, also on a bad day.
 fn lease_duration(text: &str) -> Result<Duration, String> {
     let parsed = duration(text)?;
@@ -205,6 +229,20 @@ mod tests {
                 panic!("`run` was asked for")
             }
         })
+    }
+
+    #[test]
+    fn a_shard_has_a_name_that_a_label_and_a_lease_take() {
+        assert_eq!(run(&[]).unwrap().shard, None);
+        assert_eq!(
+            run(&["--shard", "team-b2"]).unwrap().shard,
+            Some("team-b2".to_owned())
+        );
+        let long = "a".repeat(41);
+        for wrong in ["", "-a", "a-", "A", "a.b", &long] {
+            let error = run(&[&format!("--shard={wrong}")]).unwrap_err();
+            assert!(error.to_string().contains("1 to 40 lower-case"), "{error}");
+        }
     }
 
     #[test]

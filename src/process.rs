@@ -117,6 +117,7 @@ async fn work(
             .filter(|name| !name.is_empty())
             .cloned()
             .collect(),
+        shard: config.shard.clone(),
         watch_secrets: config.watch_secrets,
         concurrency: config.concurrency,
     };
@@ -135,7 +136,7 @@ async fn work(
 
     let election = leader::Settings {
         namespace,
-        name: config.lease_name.clone(),
+        name: lease_name(config),
         me: identity(config.pod_name.as_deref()),
         duration: config.lease_duration,
     };
@@ -163,6 +164,14 @@ async fn work(
     };
     elector.release().await;
     result
+}
+
+/// The Lease of the process' shard.
+fn lease_name(config: &RunConfig) -> String {
+    match &config.shard {
+        Some(shard) => format!("{}-{shard}", config.lease_name),
+        None => config.lease_name.clone(),
+    }
 }
 
 struct Controllers<'a> {

@@ -34,6 +34,9 @@ pub const RECONCILE_ANNOTATION: &str = "zadig-operator.io/reconcile-requested-at
 /// Annotation that overrides `spec.deletion`; the one value is `Orphan`.
 pub const DELETION_ANNOTATION: &str = "zadig-operator.io/deletion";
 
+/// Label of a connection that says which shard of the operator looks after it and what refers to it.
+pub const SHARD_LABEL: &str = "zadig-operator.io/shard";
+
 /// The definitions of every kind, in the order of their names.
 #[must_use]
 pub fn custom_resource_definitions() -> Vec<CustomResourceDefinition> {

@@ -108,8 +108,8 @@ pub(super) async fn reconcile(
         (Link::Down { .. }, _) => was_up,
     };
     ctx.hub.set(key.clone(), link);
-    if ctx.connection(&key).is_none() {
-        // Deleted while it was looked at.
+    if ctx.connection(&key).is_none() || !ctx.has(&key) {
+        // Deleted, or given to another shard, while it was looked at.
         ctx.hub.remove(&key);
         return Ok(Requeue::when_asked());
     }

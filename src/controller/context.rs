@@ -57,6 +57,8 @@ pub(super) struct Context {
     pub(super) births: Births,
     /// The connections whose users changed since they were last told.
     pub(super) changed_users: Mutex<BTreeSet<ConnectionKey>>,
+    /// Whose connections this process looks after; `None`: those that name no shard.
+    pub(super) shard: Option<String>,
     /// Until when this process may write at all.
     pub(super) tenure: Tenure,
     /// Cancelled when nothing new may be begun.
@@ -153,6 +155,12 @@ impl Context {
                 .send(ObjectRef::from_obj(&*environment));
             self.wake_inside(&environment);
         }
+    }
+
+    /// The environment that a config refers to.
+    pub(super) fn environment_of(config: &ZadigEnvConfig) -> ObjectRef<ZadigEnvironment> {
+        let namespace = config.namespace().unwrap_or_default();
+        ObjectRef::new(&config.spec.environment_ref.name).within(&namespace)
     }
 
     /// The environment that a binding refers to.

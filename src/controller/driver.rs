@@ -83,6 +83,11 @@ impl<L> Locals<L> {
         Arc::clone(local)
     }
 
+    /// Forgets one object.
+    pub(super) fn forget(&self, uid: &str) {
+        lock(&self.0).remove(uid);
+    }
+
     /// Forgets objects that are gone.
     pub(super) fn keep(&self, uids: &BTreeSet<String>) {
         lock(&self.0).retain(|uid, _| uids.contains(uid));

@@ -17,6 +17,7 @@ use zadig_client::{ErrorClass, Observer, Route, Scope};
 use super::connection;
 use super::context::Context;
 use super::driver::ready;
+use super::shard::Sharded;
 use super::zadig::{Link, lock};
 use crate::api::condition::{Condition, ConditionStatus, ConditionType, Reason};
 use crate::plan::Licence;
@@ -112,19 +113,22 @@ fn since(then: Timestamp) -> Duration {
 
 impl Source for Context {
     fn sample(&self, samples: &mut Samples) {
-        tally(samples, &self.environments, |it| {
+        tally(samples, self, &self.environments, |it| {
             it.status.as_ref().map(|status| &*status.conditions)
         });
-        tally(samples, &self.configs, |it| {
+        tally(samples, self, &self.configs, |it| {
             it.status.as_ref().map(|status| &*status.conditions)
         });
-        tally(samples, &self.bindings, |it| {
+        tally(samples, self, &self.bindings, |it| {
             it.status.as_ref().map(|status| &*status.conditions)
         });
-        tally(samples, &self.connections, |it| {
+        tally(samples, self, &self.connections, |it| {
             it.status.as_ref().map(|status| &*status.conditions)
         });
         for connection in self.connections.state() {
+            if !connection.is_ours(self) {
+                continue;
+            }
             let key = connection::key(&connection);
             let link = self.hub.link(&key);
             let (up, reason) = match &link {
@@ -158,13 +162,17 @@ pub(super) fn number(count: usize) -> f64 {
 }
 
 /// Counts the objects of a kind by what was last reported of them.
-fn tally<K: Resource<DynamicType = ()> + Clone>(
+fn tally<K: Sharded + Clone + 'static>(
     samples: &mut Samples,
+    ctx: &Context,
     store: &Store<K>,
     conditions: impl Fn(&K) -> Option<&[Condition]>,
 ) {
     let kind = kind::<K>();
     for object in store.state() {
+        if !object.is_ours(ctx) {
+            continue;
+        }
         let conditions = conditions(&object).unwrap_or_default();
         let ready = ready(conditions);
         let reason = ready.map_or(UNREPORTED, |ready| ready.reason.as_str());

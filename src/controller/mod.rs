@@ -16,6 +16,7 @@ mod outcome;
 mod queue;
 mod rendered;
 mod service_binding;
+mod shard;
 mod watch;
 mod write;
 mod zadig;
@@ -67,6 +68,8 @@ pub struct Settings {
     pub namespace: String,
     /// Namespaces to watch; empty: all.
     pub watch_namespaces: Vec<String>,
+    /// The shard whose connections are looked after; `None`: the connections that name none.
+    pub shard: Option<String>,
     /// Whether Secrets are watched; otherwise a changed one is noticed at the next thorough look.
     pub watch_secrets: bool,
     /// Reconciles of one kind at the same time.
@@ -128,6 +131,7 @@ pub async fn run(
         told: Mutex::default(),
         births: Births::default(),
         changed_users: Mutex::default(),
+        shard: settings.shard.clone(),
         tenure,
         stopping: shutdown.clone(),
     });
@@ -164,8 +168,8 @@ pub async fn run(
         watch::own(&client, &settings.watch_namespaces, connections_writer).map(
             move |object: Arc<ZadigConnection>| {
                 let key = connection::key(&object);
-                if ctx.connection(&key).is_none() {
-                    // Deleted, which needs no reconcile: its token is not used any more.
+                if ctx.connection(&key).is_none() || !ctx.has(&key) {
+                    // Deleted, or another shard's now, which needs no reconcile: its token is not used any more.
                     ctx.hub.remove(&key);
                     ctx.tallies.remove(&key);
                 }
@@ -176,59 +180,42 @@ pub async fn run(
     };
     let environments_done = queue::run(
         environments,
+        all_listed(&ctx),
         stream::select(environment_changes, woken(environments_woken)),
         settings.concurrency.into(),
         &shutdown,
-        |object| {
-            let attempt = environment::reconcile(object, Arc::clone(&ctx));
-            async move {
-                attempt
-                    .await
-                    .unwrap_or_else(|error| driver::after_error(&error))
-            }
-        },
+        |object| shard::reconcile(object, &ctx, environment::reconcile, driver::after_error),
     );
     let configs_done = queue::run(
         configs,
+        all_listed(&ctx),
         stream::select(config_changes, woken(configs_woken)),
         settings.concurrency.into(),
         &shutdown,
-        |object| {
-            let attempt = env_config::reconcile(object, Arc::clone(&ctx));
-            async move {
-                attempt
-                    .await
-                    .unwrap_or_else(|error| driver::after_error(&error))
-            }
-        },
+        |object| shard::reconcile(object, &ctx, env_config::reconcile, driver::after_error),
     );
     let bindings_done = queue::run(
         bindings,
+        all_listed(&ctx),
         stream::select(binding_changes, woken(bindings_woken)),
         settings.concurrency.into(),
         &shutdown,
         |object| {
-            let attempt = service_binding::reconcile(object, Arc::clone(&ctx));
-            async move {
-                attempt
-                    .await
-                    .unwrap_or_else(|error| driver::after_error(&error))
-            }
+            shard::reconcile(
+                object,
+                &ctx,
+                service_binding::reconcile,
+                driver::after_error,
+            )
         },
     );
     let connections_done = queue::run(
         connections,
+        all_listed(&ctx),
         stream::select(connection_changes, woken(connections_woken)),
         settings.concurrency.into(),
         &shutdown,
-        |object| {
-            let attempt = connection::reconcile(object, Arc::clone(&ctx));
-            async move {
-                attempt
-                    .await
-                    .unwrap_or_else(|error| connection::after_error(&error))
-            }
-        },
+        |object| shard::reconcile(object, &ctx, connection::reconcile, connection::after_error),
     );
     let watching = async {
         tokio::select! {
@@ -257,11 +244,23 @@ pub async fn run(
     Ok(())
 }
 
+/// Waits until every store shows what is there: what is not listed yet would be taken for what does not exist, and a service
+/// whose binding is not seen for one that may be pruned.
+async fn all_listed(ctx: &Context) {
+    // An error means that the watch ended, and with it the process.
+    let _ = tokio::join!(
+        ctx.connections.wait_until_ready(),
+        ctx.environments.wait_until_ready(),
+        ctx.configs.wait_until_ready(),
+        ctx.bindings.wait_until_ready(),
+    );
+}
+
 /// An object that changed may be what an environment waits for, and may end another's conflict.
 fn on_config(ctx: &Context, object: &ZadigEnvConfig) {
     let namespace = object.namespace().unwrap_or_default();
     let reference = &object.spec.environment_ref;
-    let home = ObjectRef::new(&reference.name).within(&namespace);
+    let home = Context::environment_of(object);
     if let Some(environment) = ctx.environments.get(&home)
         && environment
             .spec

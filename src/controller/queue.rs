@@ -44,10 +44,11 @@ impl Requeue {
     }
 }
 
-/// Reconciles the objects that `asked` names, `concurrency` at the same time and each one never twice at once, until
-/// `shutdown`; what runs then is finished.
+/// Reconciles the objects that `asked` names, `concurrency` at the same time and each one never twice at once, from `ready`
+/// until `shutdown`; what runs then is finished.
 pub(super) async fn run<K, F>(
     store: Store<K>,
+    ready: impl Future<Output = ()>,
     asked: impl Stream<Item = ObjectRef<K>>,
     concurrency: usize,
     shutdown: &CancellationToken,
@@ -57,7 +58,7 @@ pub(super) async fn run<K, F>(
     F: Future<Output = Requeue> + Send + 'static,
 {
     let mut asked = pin!(asked.fuse());
-    let mut ready = pin!(store.wait_until_ready());
+    let mut ready = pin!(ready);
     let mut is_ready = false;
     let mut line = Line::default();
     let meter = Meter::of::<K>();
@@ -85,8 +86,7 @@ pub(super) async fn run<K, F>(
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
                 Err(_) => {}
             },
-            // An error means that the watch ended, and with it the process.
-            _ = &mut ready, if !is_ready => is_ready = true,
+            () = &mut ready, if !is_ready => is_ready = true,
             Some(object) = asked.next(), if !shutdown.is_cancelled() => line.ask(object),
             Some(object) = line.due(), if !shutdown.is_cancelled() => line.ask(object),
         }
@@ -263,7 +263,8 @@ mod tests {
                 again
             }
         };
-        tokio::join!(run(store(objects), asked, 1, &shutdown, reconcile), async {
+        let (store, ready) = (store(objects), std::future::ready(()));
+        tokio::join!(run(store, ready, asked, 1, &shutdown, reconcile), async {
             sleep(Duration::from_millis(seconds * 1000 - 500)).await;
             shutdown.cancel();
         });
@@ -291,6 +292,28 @@ mod tests {
         assert!(place("b1") <= 2 && place("c1") <= 3, "{names:?}");
         let of_a: Vec<&&str> = names.iter().filter(|name| name.starts_with('a')).collect();
         assert_eq!(of_a, [&"a1", &"a2", &"a3", &"a4"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_reconciled_before_everything_is_listed() {
+        let start = Instant::now();
+        let seen = Mutex::new(Vec::new());
+        let shutdown = CancellationToken::new();
+        let objects = [object("a", "a1")];
+        let asked = stream::iter(objects.to_vec()).chain(stream::pending());
+        let listed = sleep(Duration::from_secs(3));
+        let reconcile = |_| {
+            seen.lock().unwrap().push(start.elapsed().as_secs());
+            async { Requeue::when_asked() }
+        };
+        tokio::join!(
+            run(store(&objects), listed, asked, 1, &shutdown, reconcile),
+            async {
+                sleep(Duration::from_secs(5)).await;
+                shutdown.cancel();
+            }
+        );
+        assert_eq!(*seen.lock().unwrap(), [3]);
     }
 
     #[tokio::test(start_paused = true)]

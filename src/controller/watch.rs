@@ -198,6 +198,7 @@ fn mark<K: Resource>(object: &K) -> u64 {
     meta.deletion_timestamp.is_some().hash(&mut hasher);
     meta.finalizers.hash(&mut hasher);
     meta.annotations.hash(&mut hasher);
+    meta.labels.hash(&mut hasher);
     hasher.finish()
 }
 

@@ -49,7 +49,9 @@ impl<K: Managed> Writer<'_, K> {
     /// Whether anything may be begun for this object. Of an environment that is only observed nothing that is planned gets
     /// here; this is the lock behind that door.
     pub(super) fn may_write(&self) -> bool {
-        self.management != Management::Observe && self.ctx.may_act()
+        self.management != Management::Observe
+            && self.ctx.may_act()
+            && self.ctx.has(&self.zadig.connection)
     }
 
     /// Stores whose object it is, with the finalizer; false: not now.

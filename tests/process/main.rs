@@ -8,5 +8,6 @@ mod lifetime;
 mod metrics;
 mod prometheus;
 mod rights;
+mod shards;
 mod support;
 mod watches;

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
 pub(super) use self::act::kind;
@@ -402,9 +401,7 @@ fn deletion_policy(object: &ZadigEnvConfig) -> Option<ConfigDeletion> {
 }
 
 fn environment(object: &ZadigEnvConfig, ctx: &Context) -> Option<Arc<ZadigEnvironment>> {
-    let namespace = object.namespace().unwrap_or_default();
-    ctx.environments
-        .get(&ObjectRef::new(&object.spec.environment_ref.name).within(&namespace))
+    ctx.environments.get(&Context::environment_of(object))
 }
 
 /// What is declared, in a form that can be compared: a change is a person speaking.

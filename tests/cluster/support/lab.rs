@@ -88,6 +88,7 @@ async fn run_operator(client: Client) {
     let settings = Settings {
         namespace: OPERATOR_NAMESPACE.to_owned(),
         watch_namespaces: Vec::new(),
+        shard: None,
         watch_secrets: true,
         // Dozens of worlds share this operator, and one that is slow by design must not hold up the others.
         concurrency: 128,
