@@ -45,6 +45,7 @@ const REFUSED: &[(&str, &str)] = &[
     (r#"image.pullPolicy="Sometimes""#, "pullPolicy"),
     (r#"watchNamespaces="a,b""#, "watchNamespaces"),
     (r#"watchNamespaces=["A"]"#, "watchNamespaces"),
+    (r#"shard="Team_B""#, "shard"),
     (r#"leaderElection.leaseDuration="15""#, "leaseDuration"),
     ("concurrency=0", "concurrency"),
     ("shutdownGrace=25", "shutdownGrace"),
