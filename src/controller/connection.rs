@@ -52,6 +52,9 @@ pub(super) async fn reconcile(
     object: Arc<ZadigConnection>,
     ctx: Arc<Context>,
 ) -> Result<Requeue, Error> {
+    if let Some(wait) = ctx.written.wait(&*object) {
+        return Ok(Requeue::after(wait));
+    }
     let started = Instant::now();
     let key = key(&object);
     let users = ctx.users(&key);
@@ -465,7 +468,7 @@ async fn write_status(
         let real = zadig.budget.round(users, 3);
         new.deep_interval = (real > zadig.intervals.deep).then(|| duration::print(real));
     }
-    if object.status.as_ref() == Some(&new) {
+    if object.status.as_ref() == Some(&new) && !ctx.written.is_ahead_of(object) {
         return Ok(());
     }
     let patch = json!({
@@ -478,7 +481,11 @@ async fn write_status(
         .patch_status(&object.name_any(), &params, &Patch::Apply(&patch))
         .await
     {
-        Ok(_) => {}
+        Ok(written) => {
+            let uid = object.uid().unwrap_or_default();
+            ctx.written
+                .note(uid, written.metadata.resource_version.as_deref());
+        }
         Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
         Err(error) => return Err(Error::kubernetes("write the connection's status")(error)),
     }

@@ -15,6 +15,7 @@ use super::digest::DigestKey;
 use super::driver::Locals;
 use super::environment::Local;
 use super::metrics::Births;
+use super::written::Written;
 use super::zadig::{ConnectionKey, Hub, lock};
 use crate::api::condition::Reason;
 use crate::api::connection::ZadigConnection;
@@ -53,6 +54,8 @@ pub(super) struct Context {
     pub(super) connection_wakes: UnboundedSender<ObjectRef<ZadigConnection>>,
     /// When each environment's Ready reason was last told in an event, by uid.
     pub(super) told: Mutex<HashMap<String, Reason>>,
+    /// What of each status was written last.
+    pub(super) written: Written,
     /// The objects that came into being under the eyes of this process.
     pub(super) births: Births,
     /// The connections whose users changed since they were last told.

@@ -442,7 +442,7 @@ async fn write_status<K: Managed>(
         return Ok(());
     }
     let old = object.status();
-    if old != Some(new) {
+    if old != Some(new) || ctx.written.is_ahead_of(object) {
         let patch = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),
@@ -453,7 +453,11 @@ async fn write_status<K: Managed>(
             .patch_status(&object.name_any(), &params, &Patch::Apply(&patch))
             .await
         {
-            Ok(_) => {}
+            Ok(written) => {
+                let uid = object.uid().unwrap_or_default();
+                ctx.written
+                    .note(uid, written.meta().resource_version.as_deref());
+            }
             // Gone meanwhile: nobody is left to tell.
             Err(error) if is_gone(&error) => return Ok(()),
             Err(error) => return Err(Error::kubernetes("write the status")(error)),

@@ -19,6 +19,7 @@ mod service_binding;
 mod shard;
 mod watch;
 mod write;
+mod written;
 mod zadig;
 
 use std::collections::{BTreeSet, HashMap};
@@ -44,6 +45,7 @@ use self::desired::SourceKind;
 use self::digest::DigestKey;
 use self::driver::Locals;
 use self::metrics::Births;
+use self::written::Written;
 use self::zadig::{ConnectionKey, Hub, List, Listed, Zadig};
 use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
@@ -129,6 +131,7 @@ pub async fn run(
         wake_binding,
         connection_wakes: wake_connection,
         told: Mutex::default(),
+        written: Written::default(),
         births: Births::default(),
         changed_users: Mutex::default(),
         shard: settings.shard.clone(),
@@ -442,8 +445,9 @@ fn forget_gone(ctx: &Context) {
     zadig::lock(&ctx.told).retain(|uid, _| is_there(uid));
     let connections = ctx.connections.state();
     let connections: BTreeSet<String> = connections.iter().filter_map(|it| it.uid()).collect();
-    ctx.births
-        .keep(|uid| is_there(uid) || connections.contains(uid));
+    let is_there = |uid: &str| is_there(uid) || connections.contains(uid);
+    ctx.births.keep(is_there);
+    ctx.written.keep(is_there);
 }
 
 /// The lists that are due, which are noted as under way.

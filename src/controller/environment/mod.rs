@@ -97,6 +97,9 @@ pub(super) async fn reconcile(
     let Some(uid) = object.uid() else {
         return Ok(Requeue::when_asked());
     };
+    if let Some(wait) = ctx.written.wait(&*object) {
+        return Ok(Requeue::after(wait));
+    }
     let local = ctx.locals.of(&uid, Local::new);
     let local = &mut *local.lock().await;
     let started = Instant::now();
