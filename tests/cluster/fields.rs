@@ -18,66 +18,9 @@ use self::life::{Effects, live};
 use crate::admission::kinds;
 use crate::support::{Setup, simulated_with};
 
-/// Leaves that show in the number and the moments of calls alone, or once in many lives, with the scenario that proves each. Its file names the field.
-const ELSEWHERE: [(&str, &str); 19] = [
-    (
-        "ZadigEnvironment.sharing",
-        "sharing::a_base_is_enabled_once_and_silent_afterwards",
-    ),
-    (
-        "ZadigEnvironment.subEnvironmentOf.name",
-        "sharing::a_sub_environment_that_is_applied_first_waits_for_its_base",
-    ),
-    (
-        "ZadigEnvironment.subEnvironmentOf.portals[].service",
-        "sharing::portals_are_set_changed_and_removed",
-    ),
-    (
-        "ZadigEnvironment.subEnvironmentOf.portals[].servers[].host",
-        "sharing::portals_are_set_changed_and_removed",
-    ),
-    (
-        "ZadigEnvironment.subEnvironmentOf.portals[].servers[].port",
-        "sharing::portals_are_set_changed_and_removed",
-    ),
-    (
-        "ZadigEnvironment.subEnvironmentOf.portals[].servers[].protocol",
-        "sharing::portals_are_set_changed_and_removed",
-    ),
-    (
-        "ZadigEnvironment.scope",
-        "production::z9_02_it_is_created_filled_changed_and_deleted",
-    ),
-    (
-        "ZadigEnvironment.management",
-        "management::an_observed_environment_is_shown_and_never_written",
-    ),
-    (
-        "ZadigEnvironment.approvedPlan",
-        "management::nothing_happens_before_an_approval_and_everything_approved_afterwards",
-    ),
-    (
-        "ZadigEnvConfig.approvedPlan",
-        "management::what_is_inside_an_environment_with_approvals_needs_its_own",
-    ),
-    (
-        "ZadigServiceBinding.approvedPlan",
-        "management::what_is_inside_an_environment_with_approvals_needs_its_own",
-    ),
-    (
-        "ZadigEnvironment.liveDrift",
-        "live_drift::a_lost_deployment_is_brought_back_with_what_others_set",
-    ),
-    (
-        "ZadigConnection.maxDeletionsPerHour",
-        "lifetime::deletions_beyond_the_hours_budget_wait_until_it_is_raised",
-    ),
-    ("ZadigConnection.intervals.list", IDLE),
-    ("ZadigConnection.intervals.deep", IDLE),
-    (
-        "ZadigConnection.intervals.stuck",
-        "deletion::a_stuck_environment_is_told_and_deleting_helps",
-    ),
+/// Leaves that show in the moments of calls alone, which no life of an object tells, with the scenario that proves each. Its file
+/// names the field.
+const ELSEWHERE: [(&str, &str); 3] = [
     (
         "ZadigConnection.limits.requestsPerSecond",
         "limits::requests_per_second_are_not_exceeded_once_the_burst_is_used_up",
@@ -91,7 +34,6 @@ const ELSEWHERE: [(&str, &str); 19] = [
         "limits::no_more_calls_are_in_flight_than_the_limit_says",
     ),
 ];
-const IDLE: &str = "idle::fifty_idle_environments_cause_no_write_and_foreign_images_neither";
 
 /// A leaf of a schema: its path, with `[]` for any item and `{}` for any entry, and its schema.
 type Leaf = (String, Value);

@@ -1,7 +1,7 @@
 //! Objects in which, taken together, every field has a value that matters, in the project of the demo.
 //!
 //! `TAG` stands for a name of the object's own, `NAMESPACE` for the scenario's namespace, `URL` for the address of its Zadig,
-//! `PEM` for a certificate.
+//! `PEM` for a certificate, and `HASH` as an approved plan for the one that is shown when it is time to approve.
 
 use serde_json::{Value, json};
 
@@ -10,10 +10,23 @@ use serde_json::{Value, json};
 pub(crate) struct Base {
     pub(crate) kind: &'static str,
     pub(crate) spec: Value,
-    /// Manifests that are applied with it, as kind and spec; all are named `TAG`.
-    pub(crate) beside: Vec<(&'static str, Value)>,
+    /// Manifests that are applied with it, as kind, name and spec.
+    pub(crate) beside: Vec<(&'static str, &'static str, Value)>,
+    /// What other people do to its environment.
+    pub(crate) others: Others,
     /// Other values of leaves for which not any other value will do.
     pub(crate) other: Vec<(&'static str, Value)>,
+}
+
+/// What other people do to an environment.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Others {
+    /// They set an image and pods in Zadig.
+    SetInZadig,
+    /// They set pods in the cluster, where Zadig does not notice.
+    ScaleInCluster,
+    /// They delete a Deployment in the cluster, and set an image in Zadig.
+    LoseInCluster,
 }
 
 impl Base {
@@ -22,12 +35,22 @@ impl Base {
             kind,
             spec,
             beside: Vec::new(),
+            others: Others::SetInZadig,
             other: Vec::new(),
         }
     }
 
-    fn with(mut self, kind: &'static str, spec: Value) -> Self {
-        self.beside.push((kind, spec));
+    fn with(self, kind: &'static str, spec: Value) -> Self {
+        self.with_named(kind, "TAG", spec)
+    }
+
+    fn with_named(mut self, kind: &'static str, name: &'static str, spec: Value) -> Self {
+        self.beside.push((kind, name, spec));
+        self
+    }
+
+    fn others(mut self, others: Others) -> Self {
+        self.others = others;
         self
     }
 
@@ -37,11 +60,16 @@ impl Base {
     }
 }
 
+/// What the key of an environment ends in whose creation never ends.
+pub(crate) const STUCK: &str = "stuck";
+
 /// Every base.
 pub(crate) fn bases() -> Vec<Base> {
     [
         connections(),
         environments(),
+        shared(),
+        approved(),
         releases(),
         configs(),
         bindings(),
@@ -135,6 +163,71 @@ fn environments() -> Vec<Base> {
             "globalVariables": [{"key": "LOG_LEVEL", "value": "debug"}],
             "services": variables(json!({"key": "LOG_LEVEL", "useGlobal": true})),
         })),
+        env(json!({"management": "Enforce", "scope": "Test", "services": [{"name": "web"}]})),
+        env(json!({
+            "liveDrift": "Report",
+            "services": [
+                {"name": "api"}, {"name": "web", "variables": [{"key": "PORT", "value": "9090"}]},
+            ],
+        }))
+        .others(Others::LoseInCluster),
+    ]
+}
+
+/// A base, and an environment on top of one.
+fn shared() -> Vec<Base> {
+    let base = |fields: Value| {
+        let usual = json!({"sharing": "Enabled", "deletionProtection": false});
+        environment(&merged(usual, &fields))
+    };
+    let portal = json!({"service": "web", "servers": [{"host": "TAG.example.com", "port": 80, "protocol": "HTTP"}]});
+    let sub = environment(&json!({
+        "services": [{"name": "api"}, {"name": "web"}],
+        "subEnvironmentOf": {"name": "TAG-base", "portals": [portal]},
+    }));
+    vec![
+        Base::new("ZadigEnvironment", base(json!({}))),
+        Base::new("ZadigEnvironment", sub)
+            .with_named(
+                "ZadigEnvironment",
+                "TAG-base",
+                base(json!({"envKey": "TAG-base", "namespace": "TAG-base-ns"})),
+            )
+            .other(
+                "ZadigEnvironment.subEnvironmentOf.portals[].service",
+                json!("api"),
+            )
+            // Any other port would be in the way of all other portals of the cluster.
+            .other(
+                "ZadigEnvironment.subEnvironmentOf.portals[].servers[].port",
+                json!(443),
+            ),
+    ]
+}
+
+/// Objects whose plans wait for an approval.
+fn approved() -> Vec<Base> {
+    let approves = json!({"management": "Approve", "approvedPlan": "HASH"});
+    let home = || environment(&merged(json!({"services": [{"name": "web"}]}), &approves));
+    let inside = |kind: &'static str, spec: Value| {
+        let spec = merged(spec, &json!({"approvedPlan": "HASH"}));
+        Base::new(kind, spec).with("ZadigEnvironment", home())
+    };
+    vec![
+        Base::new("ZadigEnvironment", home()),
+        inside(
+            "ZadigEnvConfig",
+            json!({
+                "environmentRef": {"name": "TAG"}, "type": "ConfigMap", "name": "TAG",
+                "manifest": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}},
+            }),
+        ),
+        inside(
+            "ZadigServiceBinding",
+            json!({
+                "environmentRef": {"name": "TAG", "namespace": "NAMESPACE"}, "service": {"name": "api"},
+            }),
+        ),
     ]
 }
 
@@ -240,18 +333,25 @@ fn bindings() -> Vec<Base> {
 }
 
 fn connections() -> Vec<Base> {
+    let user = |fields: Value| {
+        let connection = json!({"connectionRef": {"name": "TAG"}});
+        environment(&merged(connection, &fields))
+    };
     let own = |fields: Value| {
         let spec = json!({
             "url": "URL",
             "tokenSecretRef": {"name": "zadig-token", "key": "token"},
-            "intervals": {"list": "1s", "deep": "2s", "stuck": "30s"},
+            "intervals": {"list": "1s"},
             "limits": {"requestsPerSecond": 200, "burst": 200, "maxInFlight": 32},
             "maxDeletionsPerHour": 60,
             "suspend": false,
         });
-        let user = environment(&json!({"connectionRef": {"name": "TAG"}}));
-        Base::new("ZadigConnection", merged(spec, &fields)).with("ZadigEnvironment", user)
+        let connection = Base::new("ZadigConnection", merged(spec, &fields));
+        connection.with("ZadigEnvironment", user(json!({})))
     };
+    let stuck = json!({"intervals": {"list": "1s", "stuck": "2s"}});
+    let mut stuck = own(stuck).other("ZadigConnection.intervals.stuck", json!("1h"));
+    stuck.beside[0].2 = user(json!({"envKey": format!("TAG-{STUCK}")}));
     let access = |from: Value| {
         json!({"access": [{
             "namespaces": from, "projects": ["shop"], "scopes": ["Test"], "targetNamespaces": ["TAG-ns"],
@@ -261,7 +361,13 @@ fn connections() -> Vec<Base> {
     let labels = json!({"matchLabels": {"zadig-operator.io/scenario": "true"}});
     vec![
         own(access(json!({"from": "Same"})))
-            .other("ZadigConnection.url", json!("http://127.0.0.1:1")),
+            .other("ZadigConnection.url", json!("http://127.0.0.1:1"))
+            .other("ZadigConnection.intervals.list", json!("1h"))
+            .other("ZadigConnection.maxDeletionsPerHour", json!(0)),
+        own(json!({"intervals": {"list": "1s", "deep": "2s"}}))
+            .others(Others::ScaleInCluster)
+            .other("ZadigConnection.intervals.deep", json!("1h")),
+        stuck,
         own(access(json!({"from": "Selector", "selector": labels}))),
         own(ca("configMapRef")),
         own(ca("secretRef")),

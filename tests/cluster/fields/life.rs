@@ -1,7 +1,7 @@
 //! The life of every twin, in phases that all go through together, and what came of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
@@ -9,9 +9,10 @@ use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zadig_operator::api::{GROUP, VERSION};
-use zadig_sim::Sim;
+use zadig_sim::{FaultAction, FaultRule, KubeAction, Sim};
 
 use super::Twin;
+use super::bases::{Others, STUCK};
 use crate::support::{EnvironmentFixture, World, is_ours};
 
 const KINDS: [&str; 4] = [
@@ -21,8 +22,10 @@ const KINDS: [&str; 4] = [
     "ZadigServiceBinding",
 ];
 const AT_ONCE: usize = 8;
-/// Nothing is asked and nothing told for this long: longer than the interval of thorough looks.
+/// Nothing is asked and nothing told for this long: longer than anything waits that is on its way (`LIVE_LAG`, polls).
 const CALM: Duration = Duration::from_secs(7);
+/// How often it is looked whether that is so.
+const LOOK: Duration = Duration::from_millis(500);
 /// Phases after which some object of these lives is still not settled are a failure of their own.
 const PATIENCE: Duration = Duration::from_mins(4);
 
@@ -40,6 +43,7 @@ pub(crate) async fn live(world: &World, sim: &Sim, twins: &[Twin]) -> Vec<Effect
     let lives = Lives {
         world,
         sim,
+        began: Instant::now(),
         guests: world
             .namespace_beside("guests", json!({"team": "blue"}))
             .await,
@@ -54,8 +58,9 @@ pub(crate) async fn live(world: &World, sim: &Sim, twins: &[Twin]) -> Vec<Effect
 
     lives
         .for_each(twins, &tags, async |twin, tag| {
-            for (kind, spec) in &twin.object.beside {
-                lives.apply(kind, tag, &lives.filled(spec, tag)).await?;
+            for (kind, name, spec) in &twin.object.beside {
+                let name = name.replace("TAG", tag);
+                lives.apply(kind, &name, &lives.filled(spec, tag)).await?;
             }
             lives.apply(twin.object.kind, tag, &each(twin, tag)).await?;
             lives.guest(tag).await
@@ -67,14 +72,37 @@ pub(crate) async fn live(world: &World, sim: &Sim, twins: &[Twin]) -> Vec<Effect
     lives.calm("they are applied").await;
     lives.note(&tags, &mut told).await;
 
-    lives.others_at_work(&tags).await;
+    lives.others_at_work(twins, &tags).await;
+    lives
+        .for_each(twins, &tags, async |twin, tag| {
+            for (kind, name, spec) in &twin.object.beside {
+                if waits_for_approval(spec) {
+                    let name = name.replace("TAG", tag);
+                    let spec = lives.approved(kind, &name, lives.filled(spec, tag)).await;
+                    lives.apply(kind, &name, &spec).await?;
+                }
+            }
+            Ok(())
+        })
+        .await;
     lives.calm("others were at work").await;
     lives.note(&tags, &mut told).await;
 
     lives
         .for_each(twins, &tags, async |twin, tag| {
             let mut spec = each(twin, tag);
-            later(&mut spec);
+            if waits_for_approval(&spec) {
+                spec = lives.approved(twin.object.kind, tag, spec).await;
+            } else {
+                later(&mut spec);
+            }
+            if twin.object.kind == "ZadigConnection" {
+                for (kind, name, spec) in &twin.object.beside {
+                    let mut spec = lives.filled(spec, tag);
+                    later(&mut spec);
+                    lives.apply(kind, &name.replace("TAG", tag), &spec).await?;
+                }
+            }
             lives.apply(twin.object.kind, tag, &spec).await
         })
         .await;
@@ -91,6 +119,11 @@ pub(crate) async fn live(world: &World, sim: &Sim, twins: &[Twin]) -> Vec<Effect
     lives.calm("they are deleted").await;
     lives.note(&tags, &mut told).await;
 
+    println!(
+        "{} lives are over at {:.0?}",
+        tags.len(),
+        lives.began.elapsed()
+    );
     let asked = lives.asked(&tags);
     tags.iter()
         .zip(told)
@@ -115,9 +148,15 @@ fn later(spec: &mut Value) {
     }
 }
 
+/// Whether the plan of an object is to be approved.
+fn waits_for_approval(spec: &Value) -> bool {
+    spec.get("approvedPlan").is_some()
+}
+
 struct Lives<'a> {
     world: &'a World,
     sim: &'a Sim,
+    began: Instant,
     /// Another namespace, with the label `team: blue`.
     guests: String,
     /// A certificate as text.
@@ -171,6 +210,16 @@ impl Lives<'_> {
         }
     }
 
+    /// A spec with the hash of the plan that is shown of its object, where it is to be approved.
+    async fn approved(&self, kind: &str, name: &str, mut spec: Value) -> Value {
+        let found = self.api(kind, &self.world.namespace).get_opt(name).await;
+        let found = found.expect("the API server answers");
+        if let (Some(object), true) = (found, spec["approvedPlan"] == "HASH") {
+            spec["approvedPlan"] = object.data["status"]["plan"]["hash"].clone();
+        }
+        spec
+    }
+
     /// A binding from the other namespace, to a service that the environment does not declare.
     async fn guest(&self, tag: &str) -> Result<(), String> {
         let spec = json!({
@@ -184,6 +233,11 @@ impl Lives<'_> {
 
     async fn prepare(&self) {
         let world = self.world;
+        let sticks = FaultRule {
+            contains: Some(format!("-{STUCK}\"")),
+            ..FaultRule::always(FaultAction::Stick).on("environment.create")
+        };
+        self.sim.fault(sticks);
         world.apply(&world.token_secret(&world.zadig.token)).await;
         world
             .apply(&world.secret("login", "password", "in-secret"))
@@ -204,7 +258,7 @@ impl Lives<'_> {
         let default = json!({
             "url": "URL", "tokenSecretRef": {"name": "zadig-token", "key": "token"},
             "access": [{"namespaces": {"from": "All"}}],
-            "intervals": {"list": "1s", "deep": "2s", "stuck": "30s"},
+            "intervals": {"list": "1s", "deep": "1h", "stuck": "30s"},
             "limits": {"requestsPerSecond": 500, "burst": 500, "maxInFlight": 64},
             "maxDeletionsPerHour": 100_000,
         });
@@ -230,15 +284,39 @@ impl Lives<'_> {
     }
 
     /// Other people set images and pods in Zadig, and write configuration objects.
-    async fn others_at_work(&self, tags: &[String]) {
+    async fn others_at_work(&self, twins: &[Twin], tags: &[String]) {
         let zadig = &self.world.zadig;
         let there = self.keys().await;
         let home = self.world.env_key("home");
-        stream::iter(tags)
-            .for_each_concurrent(AT_ONCE, async |tag| {
+        stream::iter(twins.iter().zip(tags))
+            .for_each_concurrent(AT_ONCE, async |(twin, tag)| {
                 let has_api =
                     there.contains(tag) && zadig.services(tag).await.contains(&"api".to_owned());
                 if has_api {
+                    let namespace = format!("{tag}-ns");
+                    match twin.object.others {
+                        Others::SetInZadig => {}
+                        Others::ScaleInCluster => {
+                            // A twin may live in another namespace, which the cluster then does not know.
+                            let _ = self.sim.kube(KubeAction::Scale {
+                                kind: "Deployment".to_owned(),
+                                namespace,
+                                name: "api".to_owned(),
+                                replicas: 5,
+                                cluster: None,
+                            });
+                            return;
+                        }
+                        Others::LoseInCluster => {
+                            let _ = self.sim.kube(KubeAction::Delete {
+                                kind: "Deployment".to_owned(),
+                                namespace: Some(namespace),
+                                name: "web".to_owned(),
+                                wait: false,
+                                cluster: None,
+                            });
+                        }
+                    }
                     let by_hand = "registry.example.com/shop/api:by-hand";
                     zadig.set_image(tag, "api", "api", by_hand).await;
                     zadig.scale(tag, "api", 5).await;
@@ -258,19 +336,23 @@ impl Lives<'_> {
 
     /// Waits until nothing was asked of Zadig and nothing told for a while.
     async fn calm(&self, after: &str) {
+        let done = self.began.elapsed();
         let waiting = async {
             let mut before = self.state().await;
-            loop {
-                tokio::time::sleep(CALM).await;
+            let mut since = Instant::now();
+            while since.elapsed() < CALM {
+                tokio::time::sleep(LOOK).await;
                 let now = self.state().await;
-                if now == before {
-                    return;
+                let settles = since.elapsed() >= CALM && self.something_is_applied().await;
+                if now != before || settles {
+                    (before, since) = (now, Instant::now());
                 }
-                before = now;
             }
         };
         let calm = tokio::time::timeout(PATIENCE, waiting).await;
         assert!(calm.is_ok(), "no calm {PATIENCE:?} after {after}");
+        let calm = self.began.elapsed();
+        println!("{after} at {done:.0?}, calm at {calm:.0?}");
     }
 
     async fn state(&self) -> (usize, BTreeMap<String, Option<String>>) {
@@ -279,11 +361,31 @@ impl Lives<'_> {
         (writes.count(), self.versions().await)
     }
 
+    /// Whether an object tells of a call that was sent, and not yet of what came of it.
+    async fn something_is_applied(&self) -> bool {
+        let objects = self.objects().await;
+        objects.iter().any(|(_, object)| {
+            let conditions = object.data["status"]["conditions"].as_array();
+            let mut conditions = conditions.into_iter().flatten();
+            conditions.any(|it| it["reason"] == "Applying")
+        })
+    }
+
+    /// The version of every object of ours, by what it is.
     async fn versions(&self) -> BTreeMap<String, Option<String>> {
-        let objects = self.objects().await.into_iter();
-        objects
-            .map(|(of, object)| (of, object.metadata.resource_version))
-            .collect()
+        let mut found = BTreeMap::new();
+        for namespace in [&self.world.namespace, &self.guests] {
+            for kind in KINDS {
+                let api = self.api(kind, namespace);
+                let list = api.list_metadata(&ListParams::default()).await;
+                let list = list.expect("the API server answers").into_iter();
+                found.extend(list.map(|object| {
+                    let of = format!("{namespace} {kind} {}", object.name_any());
+                    (of, object.metadata.resource_version)
+                }));
+            }
+        }
+        found
     }
 
     /// Every object of ours, by where and what it is.
