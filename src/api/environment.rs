@@ -164,7 +164,12 @@ pub struct ZadigEnvironmentSpec {
     /// Test. Immutable.
     #[serde(default)]
     pub scope: Scope,
-    /// How the project deploys its services: KubernetesYAML or Helm. Default: KubernetesYAML. Immutable.
+    /// How the project deploys its services: KubernetesYAML or Helm. With Helm, Ready says that each release is deployed with the
+    /// declared values; whether its pods are ready is not told, as Zadig does not say which workloads a release has. Default:
+    /// KubernetesYAML. Immutable.
+    // Not the detail (status empty, Z§4.2), not the live service (asks for kind and name of a workload, Z§4.3), not the rendered
+    // YAML (empty, Z§4.4), not the workloads without a Service (those alone, Z§4.19). What the pods route of 4.3 (Z§12) answers
+    // for a release is not recorded, and 4.2 has none.
     #[serde(default)]
     pub deploy_type: DeployType,
     /// The cluster to live in, by name or by id. Absent: Zadig's local cluster. Immutable, so it can neither be added nor removed
