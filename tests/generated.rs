@@ -1,5 +1,5 @@
 //! What is generated equals what the code says: `crds/` and its copies in the chart and in `deploy/`, what Argo CD is told of our
-//! kinds, `docs/coverage.md` with what it is made from, and the document of the metrics.
+//! kinds, pages of the manual, and `docs/coverage.md` with what it is made from.
 //!
 //! `cargo xtask generate` writes the files; here a stale one fails with what is different.
 
@@ -7,10 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::{CommandFactory, Parser};
 use similar::TextDiff;
 use xtask::argocd;
 use xtask::coverage::{self, Coverage};
+use xtask::reference;
+use xtask::site::Site;
 use zadig_client::ROUTES;
+use zadig_operator::api::condition::Reason;
+use zadig_operator::config::Cli;
 use zadig_operator::{crds, telemetry};
 
 #[test]
@@ -122,6 +127,44 @@ fn the_document_of_the_coverage_is_that_of_its_table() {
         coverage::DOCUMENT,
         difference(&file(&found), &file(&wanted))
     );
+}
+
+#[test]
+fn the_pages_of_the_manual_are_those_of_the_types_and_every_reason_is_explained() {
+    let definitions: Vec<serde_json::Value> = crds::files()
+        .unwrap()
+        .iter()
+        .map(|file| serde_saphyr::from_str(&file.text).unwrap())
+        .collect();
+    let reasons = serde_json::to_value(schemars::schema_for!(Reason)).unwrap();
+    let wanted = reference::pages(&definitions, Cli::command(), &reasons).unwrap();
+    let found: BTreeMap<String, String> = wanted
+        .keys()
+        .map(|name| {
+            let path = Path::new(reference::DIRECTORY).join(name);
+            (name.clone(), fs::read_to_string(path).unwrap_or_default())
+        })
+        .collect();
+    assert!(
+        wanted == found,
+        "{}/ is stale; run `cargo xtask generate`\n{}",
+        reference::DIRECTORY,
+        difference(&found, &wanted)
+    );
+}
+
+#[test]
+fn every_call_of_the_operator_in_the_manual_is_one() {
+    let site = Site::load().unwrap();
+    let mut count = 0;
+    for (place, words) in site.calls("zadig-operator") {
+        count += 1;
+        let words = ["zadig-operator".to_owned()].into_iter().chain(words);
+        if let Err(error) = Cli::try_parse_from(words) {
+            panic!("{place}: {error}");
+        }
+    }
+    assert!(count > 0, "none was found");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Condition types and reasons: closed sets, documented in README, stable API.
+//! Condition types and reasons: closed sets, stable API. What to do about a reason is in `docs/reasons.yaml`, for the manual.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;

@@ -1,5 +1,6 @@
-//! Every file of `deploy/samples`, as a reader of the README applies it: none can rot.
+//! Every file of `deploy/samples` and every manifest of the manual, as a reader applies them: none can rot.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use xtask::site::Site;
 use zadig_operator::api::{GROUP, VERSION};
 use zadig_sim::Licence;
 
@@ -112,6 +114,31 @@ fn every_sample_is_taken_by_the_api_server_and_becomes_ready() {
             }
         },
     );
+}
+
+/// Those of our kinds: what else the manual shows belongs to tools that are not here.
+#[test]
+fn every_manifest_of_the_manual_is_taken_by_the_api_server() {
+    scenario_with(Setup::default().without_connection(), async |world| {
+        let site = Site::load().expect("the manual is readable");
+        let mut kinds = BTreeSet::new();
+        for (place, block) in site.blocks(&["yaml"]) {
+            let documents: Vec<Value> = serde_saphyr::from_multiple(&block.text)
+                .unwrap_or_else(|error| panic!("{place}: {error}"));
+            let ours = format!("{GROUP}/{VERSION}");
+            for document in documents {
+                if document["apiVersion"] != ours.as_str() {
+                    continue;
+                }
+                let mut object: DynamicObject = serde_json::from_value(document)
+                    .unwrap_or_else(|error| panic!("{place}: {error}"));
+                object.metadata.namespace = None;
+                kinds.insert(kind(&object).kind);
+                apply(world, &place, &object, true).await;
+            }
+        }
+        assert_eq!(kinds.len(), 4, "the manual shows only {kinds:?}");
+    });
 }
 
 /// The field that a marker stands beside, with its value, and the policy that it names.

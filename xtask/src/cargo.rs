@@ -43,6 +43,55 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
     Ok(())
 }
 
+/// A program that is installed from its sources on crates.io, once.
+pub(crate) struct Tool {
+    /// Its name, and that of its package.
+    pub(crate) name: &'static str,
+    /// The one version that will do, where what it makes depends on that.
+    pub(crate) version: Option<&'static str>,
+    /// Further arguments of `cargo install`.
+    pub(crate) arguments: &'static [&'static str],
+}
+
+impl Tool {
+    /// The program from PATH, where any version will do, from our cache, or installed there.
+    pub(crate) fn found_or_installed(&self) -> Result<PathBuf> {
+        let Self {
+            name,
+            version,
+            arguments,
+        } = *self;
+        let tools = paths::cache()?.join("tools");
+        let (root, package) = match version {
+            None => (tools, name.to_owned()),
+            Some(version) => (
+                tools.join(format!("{name}-{version}")),
+                format!("{name}@{version}"),
+            ),
+        };
+        let cached = root.join("bin").join(name);
+        let path = env::var_os("PATH").unwrap_or_default();
+        let mut candidates = env::split_paths(&path)
+            .filter(|_| version.is_none())
+            .map(|dir| dir.join(name))
+            .chain([cached.clone()]);
+        if let Some(found) = candidates.find(|path| path.is_file()) {
+            return Ok(found);
+        }
+        eprintln!("Installing {name}, once.");
+        // Optimised code would take three times as long to build and save a second at each run.
+        let mut install = cargo(&["install", "--debug", "--locked", &package]);
+        install.args(arguments).arg("--root").arg(&root);
+        // Its dependencies are not ours; mixing them would grow our target directory.
+        install.env("CARGO_TARGET_DIR", paths::target().join("tools"));
+        run(install)?;
+        if !cached.is_file() {
+            bail!("cargo install put no {name} into {}", root.display());
+        }
+        Ok(cached)
+    }
+}
+
 /// How programs are compiled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Profile {

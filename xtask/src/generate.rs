@@ -1,8 +1,9 @@
 //! `cargo xtask generate`: the files that follow from code, and whether they still do.
 //!
 //! The source of `crds/` is `zadig-operator crds --output-dir`, that of [`METRICS`] is `zadig-operator metrics`, that of `docs/coverage.md` is
-//! `tests/coverage.yaml`. The chart and `deploy/` carry copies of `crds/`, and `deploy/argocd/lua` is laid out for each kind; what Helm makes
-//! of the chart is kept as well, which shows in a review what a change of a template comes to.
+//! `tests/coverage.yaml`, and the example `reference` makes the pages of the manual that follow from definitions, commands and reasons. The chart
+//! and `deploy/` carry copies of `crds/`, and `deploy/argocd/lua` is laid out for each kind; what Helm makes of the chart is kept as well, which
+//! shows in a review what a change of a template comes to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,9 +12,9 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 use xtask::coverage::{self, Coverage};
-use xtask::{argocd, paths};
+use xtask::{argocd, paths, reference};
 
-use crate::cargo::{Profile, build_programs, run};
+use crate::cargo::{Profile, build_programs, cargo, run};
 use crate::chart::{self, output};
 
 /// The document of the metrics.
@@ -119,12 +120,38 @@ fn definitions() -> Result<BTreeMap<PathBuf, String>> {
     let mut command = Command::new(&programs.operator);
     command.arg("metrics");
     files.insert(paths::workspace().join(METRICS), output(command)?);
+    files.extend(reference()?);
     let coverage = Coverage::load()?;
     files.insert(
         paths::workspace().join(coverage::DOCUMENT),
         coverage.document(),
     );
     Ok(files)
+}
+
+/// Pages of the manual that follow from the operator's types.
+fn reference() -> Result<BTreeMap<PathBuf, String>> {
+    run(cargo(&[
+        "build",
+        "--workspace",
+        "--example",
+        "reference",
+        "--quiet",
+    ]))?;
+    let fresh = tempfile::tempdir()?;
+    let mut command = Command::new(paths::target().join("debug/examples/reference"));
+    command.arg(fresh.path());
+    run(command)?;
+    let dir = paths::workspace().join(reference::DIRECTORY);
+    let mut pages = BTreeMap::new();
+    for entry in fs::read_dir(fresh.path())? {
+        let entry = entry?;
+        pages.insert(
+            dir.join(entry.file_name()),
+            fs::read_to_string(entry.path())?,
+        );
+    }
+    Ok(pages)
 }
 
 /// Whether a directory holds nothing but generated files.

@@ -10,5 +10,7 @@ pub mod gitops;
 mod go;
 pub mod paths;
 pub mod prometheus;
+pub mod reference;
+pub mod site;
 pub mod supervise;
 pub mod tools;

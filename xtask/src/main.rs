@@ -9,6 +9,7 @@ mod cargo;
 mod chart;
 mod cluster;
 mod demo;
+mod docs;
 mod generate;
 mod image;
 mod objects;
@@ -41,8 +42,10 @@ enum Command {
     Bench(bench::Options),
     /// Build the container image, without a container engine: OCI layout, archive for `docker load`, SBOM
     Image(image::Options),
-    /// Write the files that are made from others: definitions, what the chart renders, plain manifests
+    /// Write the files that are made from others: definitions, pages of the manual, what the chart renders, plain manifests
     Generate,
+    /// Build the documentation site into target/docs
+    Docs,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -56,6 +59,7 @@ async fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&options).await,
         Command::Image(options) => image::build(&options),
         Command::Generate => generate::write(),
+        Command::Docs => docs::build(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -63,5 +67,26 @@ async fn main() -> ExitCode {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xtask::site::Site;
+
+    use super::*;
+
+    #[test]
+    fn every_command_in_the_documentation_is_one() {
+        let site = Site::load().unwrap();
+        let mut count = 0;
+        for (place, words) in site.calls("cargo xtask") {
+            count += 1;
+            let words = ["cargo xtask".to_owned()].into_iter().chain(words);
+            if let Err(error) = Cli::try_parse_from(words) {
+                panic!("{place}: {error}");
+            }
+        }
+        assert!(count > 3, "only {count} were found");
     }
 }

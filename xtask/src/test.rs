@@ -1,11 +1,9 @@
 //! `cargo xtask test`: everything CI checks, in the order that fails soonest. Nothing in CI is spelled anywhere else.
 
-use std::env;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Deserialize;
@@ -13,16 +11,22 @@ use xtask::console::took;
 use xtask::gitops::Judge;
 use xtask::{controlplane, paths, prometheus};
 
-use crate::cargo::{cargo, run};
-use crate::{chart, generate};
+use crate::cargo::{Tool, cargo, run};
+use crate::{chart, docs, generate};
 
 /// The targets whose tests need a control plane.
 const CLUSTER_TARGETS: [&str; 2] = ["cluster", "process"];
 
+const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: None,
+    arguments: &[],
+};
+
 /// Which of the checks to run.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Leave out what needs a control plane or another tool: cluster, chart, monitoring, deny
+    /// Leave out what needs a control plane or another tool: cluster, chart, monitoring, docs, deny
     #[arg(long)]
     fast: bool,
     /// Run this step alone (may be given more than once)
@@ -31,6 +35,9 @@ pub(crate) struct Options {
     /// Rewrite stale generated files instead of failing
     #[arg(long)]
     fix: bool,
+    /// Fail where a check, or a part of it, would be skipped because this machine cannot do it
+    #[arg(long)]
+    require: bool,
 }
 
 /// One check of CI.
@@ -52,6 +59,8 @@ enum Step {
     Chart,
     /// alert rules and dashboard of the chart: each alert with its runbook and, with promtool, its cases
     Monitoring,
+    /// the documentation site builds, and its headings are where links look for them
+    Docs,
     /// the programs of the control plane, and those that judge as GitOps tools do, are there; built if need be
     Controlplane,
     /// tests against a real API server and the simulator (or ZADIG_URL)
@@ -59,10 +68,11 @@ enum Step {
 }
 
 impl Step {
-    const NEEDS_MORE: [Self; 5] = [
+    const NEEDS_MORE: [Self; 6] = [
         Self::Deny,
         Self::Chart,
         Self::Monitoring,
+        Self::Docs,
         Self::Controlplane,
         Self::Cluster,
     ];
@@ -112,6 +122,7 @@ impl Step {
                 chart::check()?;
             }
             Self::Monitoring => return monitoring(),
+            Self::Docs => return docs(),
             Self::Controlplane => {
                 let found = controlplane::find()?;
                 println!("{}", found.apiserver.display());
@@ -154,7 +165,10 @@ pub(crate) fn all(options: &Options) -> Result<()> {
         }
         eprintln!("\n=== {name}");
         let begun = Instant::now();
-        let outcome = step.run(options);
+        let outcome = match step.run(options) {
+            Ok(Outcome::PassedWithout(what)) if options.require => Err(anyhow!("{what}")),
+            outcome => outcome,
+        };
         let time = took(begun.elapsed());
         let word = match &outcome {
             Ok(Outcome::Passed) => "ok".to_owned(),
@@ -225,8 +239,24 @@ fn monitoring() -> Result<Outcome> {
     }
 }
 
+fn docs() -> Result<Outcome> {
+    // Its links and names are held by a unit test, which needs no other program.
+    match docs::mdbook() {
+        Ok(mdbook) => {
+            docs::build_with(&mdbook)?;
+            Ok(Outcome::Passed)
+        }
+        Err(error) => {
+            eprintln!("docs: SKIPPED, there is no mdbook: {error:#}");
+            Ok(Outcome::PassedWithout(
+                "the site was not built: mdbook is not here and cannot be installed",
+            ))
+        }
+    }
+}
+
 fn deny() -> Result<Outcome> {
-    let program = cargo_deny()?;
+    let program = CARGO_DENY.found_or_installed()?;
     let deny = |args: &[&str]| {
         let mut command = Command::new(&program);
         command.args(args).current_dir(paths::workspace());
@@ -246,29 +276,4 @@ fn deny() -> Result<Outcome> {
             "advisories were skipped: no access to their database",
         ))
     }
-}
-
-/// cargo-deny from PATH, from our cache, or installed there.
-fn cargo_deny() -> Result<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let name = "cargo-deny";
-    let tools = paths::cache()?.join("tools");
-    let cached = tools.join("bin").join(name);
-    let mut candidates = env::split_paths(&path)
-        .map(|dir| dir.join(name))
-        .chain([cached.clone()]);
-    if let Some(found) = candidates.find(|path| path.is_file()) {
-        return Ok(found);
-    }
-    eprintln!("Installing cargo-deny, once.");
-    // Optimised code would take three times as long to build and save a second at each run.
-    let mut install = cargo(&["install", "--debug", "--locked", name, "--root"]);
-    install.arg(&tools);
-    // Its dependencies are not ours; mixing them would grow our target directory.
-    install.env("CARGO_TARGET_DIR", paths::target().join("tools"));
-    run(install)?;
-    if !cached.is_file() {
-        bail!("cargo install put no {name} into {}", tools.display());
-    }
-    Ok(cached)
 }

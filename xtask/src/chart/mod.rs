@@ -26,9 +26,9 @@ pub(crate) fn dir() -> PathBuf {
 }
 
 /// Files that follow from others of the repository without any tool: the definitions that the chart and deploy/ carry along, and the
-/// table of values in the chart's README.
+/// table of values in the chart's README and in the manual.
 pub(crate) fn copied(crds: &BTreeMap<String, String>) -> Result<BTreeMap<PathBuf, String>> {
-    let mut files = BTreeMap::from([values::readme(&dir())?]);
+    let mut files = BTreeMap::from([values::readme(&dir())?, values::page(&dir())?]);
     for target in crd_dirs() {
         let copies = crds.iter();
         files.extend(copies.map(|(name, content)| (target.join(name), content.clone())));
