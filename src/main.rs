@@ -24,15 +24,18 @@ fn main() -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn run(config: RunConfig) -> anyhow::Result<()> {
-    telemetry::log(config.log_format, &config.log_level)?;
     // One provider for the whole process; who installed one before has chosen the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    let traces = telemetry::begin(config.log_format, &config.log_level)?;
     let shutdown = CancellationToken::new();
     stop_on_signals(shutdown.clone())?;
     let result = process::run(config, client().await?, shutdown).await;
     match &result {
         Ok(()) => tracing::info!("stopped"),
         Err(error) => tracing::error!(error = error as &dyn std::error::Error, "stopped"),
+    }
+    if let Some(traces) = traces {
+        traces.stop().await;
     }
     Ok(result?)
 }

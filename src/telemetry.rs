@@ -1,4 +1,4 @@
-//! Logs and metrics of the process: where they go, and what every metric means.
+//! Logs, metrics and traces of the process: where they go, and what every metric means.
 //!
 //! What happens is counted where it happens; how things are is told when somebody asks. Both go by the entries of [`table`].
 
@@ -6,18 +6,22 @@ mod document;
 pub mod labels;
 pub mod sampled;
 pub mod table;
+mod traces;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry};
 
 use self::table::Form;
 use crate::config::LogFormat;
 
 pub use self::document::document;
+pub use self::traces::Traces;
 
 /// How often old samples of histograms are folded. The exporter's own choice for its listener, which we do not use.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -39,17 +43,20 @@ pub enum Error {
     /// Logging was set up before.
     #[error("cannot set up logging")]
     Log(#[from] tracing_subscriber::util::TryInitError),
+    /// The environment names a collector that cannot be used.
+    #[error("cannot set up traces")]
+    Traces(#[from] traces::Error),
     /// The metrics registry was refused.
     #[error("cannot set up metrics")]
     Metrics(#[from] BuildError),
 }
 
-/// Sends log lines to standard error, once per process.
+/// Sends log lines to standard error, and traces where the environment says, once per process; to be called within the runtime.
 ///
 /// # Errors
 ///
-/// When the filter cannot be read, or logging has been set up before.
-pub fn log(format: LogFormat, filter: &str) -> Result<(), Error> {
+/// When the filter cannot be read, the collector cannot be used, or logging has been set up before.
+pub fn begin(format: LogFormat, filter: &str) -> Result<Option<Traces>, Error> {
     let mut levels = EnvFilter::try_new(filter).map_err(|source| Error::Filter {
         filter: filter.to_owned(),
         source,
@@ -59,14 +66,17 @@ pub fn log(format: LogFormat, filter: &str) -> Result<(), Error> {
             levels = levels.add_directive(directive);
         }
     }
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(levels)
-        .with_writer(std::io::stderr);
-    match format {
-        LogFormat::Human => builder.finish().try_init()?,
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init()?,
-    }
-    Ok(())
+    let lines = tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Human => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let traces = Traces::from_env()?;
+    tracing_subscriber::registry()
+        .with(lines.with_filter(levels))
+        .with(traces.as_ref().map(Traces::layer))
+        .try_init()?;
+    Ok(traces)
 }
 
 /// The metrics of this process: what was counted, and how things are.
@@ -141,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_filter_that_is_none_is_refused() {
-        let error = log(LogFormat::Human, "info,=,zadig==x").unwrap_err();
+        let error = begin(LogFormat::Human, "info,=,zadig==x").err().unwrap();
         assert_eq!(
             error.to_string(),
             "cannot read the log filter \"info,=,zadig==x\""

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kube::runtime::reflector::Store;
 use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use zadig_client::limit::Circuit;
 use zadig_client::{ErrorClass, Observer, Route, Scope};
 
@@ -56,8 +57,9 @@ pub(super) fn kind<K: Resource<DynamicType = ()>>() -> &'static str {
     }
 }
 
-/// Counts a reconcile and its time.
+/// Counts a reconcile and its time; its span tells the outcome.
 pub(super) fn reconciled<K: Resource<DynamicType = ()>>(outcome: &'static str, started: Instant) {
+    tracing::Span::current().set_attribute("outcome", outcome);
     table::RECONCILES.increment(&[kind::<K>(), outcome]);
     table::RECONCILE_DURATION.record(&[kind::<K>()], started.elapsed());
 }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue};
 use tracing::Instrument as _;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::metrics;
 use crate::telemetry::table;
@@ -74,6 +75,9 @@ pub(super) async fn run<K, F>(
             };
             meter.wait.record(asked.elapsed().as_secs_f64());
             let span = tracing::info_span!("reconcile", %object);
+            span.set_attribute("kind", metrics::kind::<K>());
+            span.set_attribute("namespace", object.namespace.clone().unwrap_or_default());
+            span.set_attribute("name", object.name.clone());
             let attempt = reconcile(found);
             running.spawn(async move { (object, attempt.await) }.instrument(span));
         }

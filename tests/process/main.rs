@@ -10,4 +10,5 @@ mod prometheus;
 mod rights;
 mod shards;
 mod support;
+mod traces;
 mod watches;

@@ -119,6 +119,16 @@ impl Place {
 
     /// Starts an operator.
     pub(super) fn operator(&self, name: &str, arguments: &[&str]) -> Operator {
+        self.operator_with(name, arguments, &[])
+    }
+
+    /// Starts an operator with these environment variables.
+    pub(super) fn operator_with(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Operator {
         let log = self.logs.path().join(name);
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -132,6 +142,7 @@ impl Place {
             .args(arguments)
             .env("KUBECONFIG", &self.control_plane.access.operator_kubeconfig)
             .env("NO_COLOR", "1")
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log file"))
             .spawn()

@@ -13,6 +13,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, header};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument as _;
 use url::Url;
 
 use crate::answer::Answer;
@@ -247,9 +248,24 @@ impl Client {
             .admission(route)
             .await
             .map_err(|kind| Error::new(route, &*path, kind))?;
+        // What the span bears is from the table of routes and the classes of answers, nothing of what is sent.
+        let span = tracing::info_span!(
+            "zadig",
+            operation = route.operation,
+            otel.kind = "client",
+            outcome = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
+        );
         let begun = Instant::now();
-        let result = exchange.await.map_err(|kind| Error::new(route, path, kind));
+        let result = exchange
+            .instrument(span.clone())
+            .await
+            .map_err(|kind| Error::new(route, path, kind));
         let class = result.as_ref().err().map(Error::class);
+        span.record("outcome", class.map_or("ok", ErrorClass::as_str));
+        if class.is_some() {
+            span.record("otel.status_code", "error");
+        }
         if let Some(permit) = permit {
             match class {
                 // A stream that does not begin tells nothing of the server: it may be the pod that does not answer.
