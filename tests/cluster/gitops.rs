@@ -4,6 +4,8 @@
 //! its own library. Both are in `xtask/gitops`.
 
 mod actions;
+mod applied;
+mod examples;
 mod states;
 
 use std::collections::BTreeMap;

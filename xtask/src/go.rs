@@ -233,6 +233,7 @@ mod tests {
         for module in [
             crate::controlplane::MODULE,
             crate::gitops::MODULE,
+            crate::gitops::SETTERS,
             crate::tools::MODULE,
         ] {
             let key = module.key().unwrap();

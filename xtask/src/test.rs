@@ -8,8 +8,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Deserialize;
 use xtask::console::took;
-use xtask::gitops::Judge;
-use xtask::{controlplane, paths, prometheus};
+use xtask::{controlplane, gitops, paths, prometheus};
 
 use crate::cargo::{Tool, cargo, run};
 use crate::{chart, docs, generate};
@@ -126,7 +125,8 @@ impl Step {
             Self::Controlplane => {
                 let found = controlplane::find()?;
                 println!("{}", found.apiserver.display());
-                Judge::find()?;
+                gitops::Judge::find()?;
+                gitops::setters()?;
             }
             Self::Cluster => {
                 let mut command = cargo(&["test", "--workspace"]);
