@@ -123,8 +123,9 @@ pub(super) async fn reconcile(
     write_status(&object, &ctx, result, users.len()).await?;
     let outcome = if is_up { "up" } else { "down" };
     metrics::reconciled::<ZadigConnection>(outcome, started);
-    ctx.births
-        .reconciled(&*object, object.status.is_some(), is_up, started);
+    let status = object.status.as_ref();
+    let is_reported = status.is_some_and(|status| !status.conditions.is_empty());
+    ctx.births.reconciled(&*object, is_reported, is_up, started);
     Ok(Requeue::after(after.mul_f64(1.0 - fastrand::f64() / 10.0)))
 }
 

@@ -283,8 +283,9 @@ pub(super) async fn conclude<K: Managed, T: Default>(
     write_status(object, ctx, &new, &outcome).await?;
     metrics::reconciled::<K>(outcome.word(), started);
     let is_ready = ready(K::conditions(&new)).is_some_and(Condition::is_true);
+    let reported = object.status().map(K::conditions).unwrap_or_default();
     ctx.births
-        .reconciled(object, object.status().is_some(), is_ready, started);
+        .reconciled(object, !reported.is_empty(), is_ready, started);
     // Whoever rests comes back when the next look is due, not earlier in vain.
     Ok(Requeue::after(if rest.is_some() {
         after
