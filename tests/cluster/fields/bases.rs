@@ -359,14 +359,16 @@ fn connections() -> Vec<Base> {
     };
     let ca = |source: &str| json!({"caBundle": {source: {"name": "ca", "key": "ca.crt"}}});
     let labels = json!({"matchLabels": {"zadig-operator.io/scenario": "true"}});
+    // A look that is due by itself would find what a list has to.
+    let rests = json!({"intervals": {"list": "1s", "deep": "168h"}});
     vec![
-        own(access(json!({"from": "Same"})))
-            .other("ZadigConnection.url", json!("http://127.0.0.1:1"))
-            .other("ZadigConnection.intervals.list", json!("1h"))
-            .other("ZadigConnection.maxDeletionsPerHour", json!(0)),
-        own(json!({"intervals": {"list": "1s", "deep": "2s"}}))
+        own(json!({"intervals": {"deep": "2s"}}))
             .others(Others::ScaleInCluster)
-            .other("ZadigConnection.intervals.deep", json!("1h")),
+            .other("ZadigConnection.intervals.deep", json!("1h"))
+            .other("ZadigConnection.url", json!("http://127.0.0.1:1"))
+            .other("ZadigConnection.maxDeletionsPerHour", json!(0)),
+        own(merged(access(json!({"from": "Same"})), &rests))
+            .other("ZadigConnection.intervals.list", json!("1h")),
         stuck,
         own(access(json!({"from": "Selector", "selector": labels}))),
         own(ca("configMapRef")),
