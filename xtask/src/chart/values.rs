@@ -142,6 +142,8 @@ fn resolve<'a>(schema: &'a Value, place: &'a Value) -> &'a Value {
 
 #[cfg(test)]
 mod tests {
+    use xtask::site::Site;
+
     use super::*;
 
     const VALUES: &str = "# How many.\nreplicas: 1\n\nimage:\n  # Its name,\n  # in full.\n  repository: a\n# All of it.\nprobe:\n  period: 5\n";
@@ -261,5 +263,23 @@ mod tests {
             }
             _ => {}
         }
+    }
+
+    #[test]
+    fn every_value_that_the_documentation_sets_is_one() {
+        let (values, _) = chart();
+        let site = Site::load().unwrap();
+        let mut count = 0;
+        for (place, words) in site.calls("helm") {
+            let set = words.iter().zip(words.iter().skip(1));
+            let set = set.filter(|(flag, _)| *flag == "--set");
+            for pair in set.flat_map(|(_, pairs)| pairs.split(',')) {
+                count += 1;
+                let (key, _) = pair.split_once('=').expect("a key and a value");
+                let pointer = format!("/{}", key.replace('.', "/"));
+                assert!(values.pointer(&pointer).is_some(), "{place}: {key}");
+            }
+        }
+        assert!(count > 0, "none was found");
     }
 }

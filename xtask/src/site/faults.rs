@@ -1,6 +1,7 @@
 //! What is wrong with the site: pages that nobody finds, links and file names that lead nowhere, translations that went apart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Page, SOURCES, SUMMARY, Site, resolve};
@@ -29,6 +30,9 @@ pub fn faults(site: &Site) -> Vec<String> {
         if page.headings.first().map(|first| first.level) != Some(1) {
             faults.push(said(path, 1, "begins with no heading"));
         }
+    }
+    for (path, document) in &site.documents {
+        faults.extend(leads(paths::workspace(), path, document));
     }
     for (original, translation) in TRANSLATED {
         faults.extend(apart(site, original, translation));
@@ -96,6 +100,30 @@ fn problem(site: &Site, path: &Path, page: &Page, link: &str) -> Option<String> 
         .iter()
         .any(|heading| heading.anchor == anchor);
     (!found).then(|| "names no heading there".to_owned())
+}
+
+/// Links of a document lead to files of the repository, and to headings where they are pages.
+fn leads(root: &Path, path: &Path, document: &Page) -> Vec<String> {
+    let wrong = document.links.iter().filter_map(|link| {
+        let (file, anchor) = link.target.split_once('#').unwrap_or((&link.target, ""));
+        if file.contains(':') {
+            return None;
+        }
+        let target = match file {
+            "" => root.join(path),
+            file => root.join(path).parent()?.join(file),
+        };
+        let is_there = if anchor.is_empty() {
+            target.exists()
+        } else {
+            let text = fs::read_to_string(&target).unwrap_or_default();
+            let headings = Page::parse(&text).headings;
+            headings.iter().any(|heading| heading.anchor == anchor)
+        };
+        let (path, line, target) = (path.display(), link.line, &link.target);
+        (!is_there).then(|| format!("{path}:{line}: {target} leads nowhere"))
+    });
+    wrong.collect()
 }
 
 /// Files of the repository that a page names are there.
@@ -179,6 +207,7 @@ mod tests {
                 .iter()
                 .map(|(path, text)| (PathBuf::from(path), Page::parse(text)))
                 .collect(),
+            documents: BTreeMap::new(),
         }
     }
 
@@ -222,6 +251,23 @@ mod tests {
                 "docs/src/a.md:5: c.md is no page",
                 "docs/src/a.md:5: ../../README.md leads out of the site",
                 "docs/src/a.md:7: http://example.com is neither a page nor https",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_document_leads_to_files_and_headings() {
+        let text = "# A\n\n[](docs/src/concepts.md#helm) [](LICENSE) [](#a) [](https://example.com)\n\n[](docs/none.md) [](docs/src/concepts.md#none)\n";
+        assert_eq!(
+            leads(
+                paths::workspace(),
+                Path::new("README.md"),
+                &Page::parse(text)
+            ),
+            [
+                "README.md:3: #a leads nowhere",
+                "README.md:5: docs/none.md leads nowhere",
+                "README.md:5: docs/src/concepts.md#none leads nowhere",
             ]
         );
     }

@@ -20,6 +20,15 @@ use crate::paths;
 pub const SOURCES: &str = "docs/src";
 /// Name of the table of contents.
 pub const SUMMARY: &str = "SUMMARY.md";
+/// Documents beside the site, which lead into it.
+const DOCUMENTS: [&str; 6] = [
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "README.md",
+    "SECURITY.md",
+    "charts/zadig-operator/README.md",
+];
 
 /// The pages of the site, by path within its sources.
 #[derive(Clone, Debug)]
@@ -28,6 +37,8 @@ pub struct Site {
     pub summary: Page,
     /// All others.
     pub pages: BTreeMap<PathBuf, Page>,
+    /// Documents beside the site, by path within the workspace.
+    pub documents: BTreeMap<PathBuf, Page>,
 }
 
 impl Site {
@@ -55,23 +66,35 @@ impl Site {
         let summary = pages
             .remove(Path::new(SUMMARY))
             .with_context(|| format!("{SOURCES} has no {SUMMARY}"))?;
-        Ok(Self { summary, pages })
+        let mut documents = BTreeMap::new();
+        for path in DOCUMENTS {
+            let text = with_included(&paths::workspace().join(path))?;
+            documents.insert(PathBuf::from(path), Page::parse(&text));
+        }
+        Ok(Self {
+            summary,
+            pages,
+            documents,
+        })
     }
 
-    /// The blocks of code of all pages in one of these languages, each with where it is.
+    /// Pages and documents, by path within the workspace.
+    fn all(&self) -> impl Iterator<Item = (PathBuf, &Page)> {
+        let pages = self.pages.iter();
+        let pages = pages.map(|(path, page)| (Path::new(SOURCES).join(path), page));
+        let documents = self.documents.iter();
+        pages.chain(documents.map(|(path, page)| (path.clone(), page)))
+    }
+
+    /// The blocks of code of pages and documents in one of these languages, each with where it is.
     pub fn blocks<'a>(
         &'a self,
         languages: &'a [&'a str],
     ) -> impl Iterator<Item = (String, &'a Block)> {
-        self.pages.iter().flat_map(move |(path, page)| {
+        self.all().flat_map(move |(path, page)| {
             let blocks = page.blocks.iter();
             let wanted = blocks.filter(|block| languages.contains(&block.language.as_str()));
-            wanted.map(move |block| {
-                (
-                    format!("{SOURCES}/{}:{}", path.display(), block.line),
-                    block,
-                )
-            })
+            wanted.map(move |block| (format!("{}:{}", path.display(), block.line), block))
         })
     }
 
