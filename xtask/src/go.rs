@@ -235,6 +235,7 @@ mod tests {
             crate::gitops::MODULE,
             crate::gitops::SETTERS,
             crate::tools::MODULE,
+            crate::node::MODULE,
         ] {
             let key = module.key().unwrap();
             let start = format!("{}-{}-", module.name, module.version().unwrap());

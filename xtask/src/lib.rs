@@ -8,6 +8,7 @@ pub mod controlplane;
 pub mod coverage;
 pub mod gitops;
 mod go;
+pub mod node;
 pub mod paths;
 pub mod prometheus;
 pub mod reference;

@@ -10,6 +10,7 @@ mod chart;
 mod cluster;
 mod demo;
 mod docs;
+mod e2e;
 mod generate;
 mod image;
 mod objects;
@@ -42,6 +43,8 @@ enum Command {
     Bench(bench::Options),
     /// Build the container image, without a container engine: OCI layout, archive for `docker load`, SBOM
     Image(image::Options),
+    /// The chart and the image on a real node (kubelet, containerd): installed, upgraded, crashed, rotated, removed; needs root
+    E2e(e2e::Options),
     /// Write the files that are made from others: definitions, pages of the manual, what the chart renders, plain manifests
     Generate,
     /// Build the documentation site into target/docs
@@ -58,6 +61,7 @@ async fn main() -> ExitCode {
         Command::Test(options) => test::all(&options),
         Command::Bench(options) => bench::run(&options).await,
         Command::Image(options) => image::build(&options),
+        Command::E2e(options) => e2e::run(&options).await,
         Command::Generate => generate::write(),
         Command::Docs => docs::build(),
     };

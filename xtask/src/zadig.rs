@@ -41,11 +41,27 @@ impl Zadig {
             is_simulated: true,
             http: http()?,
         };
-        let answer = zadig
-            .send(Method::GET, "/sim/token", &[("user", "admin")], None)
-            .await?;
-        zadig.token = objects::text(&answer, &["token"]).context("the simulator gives no token")?;
+        zadig.token = zadig.token_of("admin").await?;
         Ok(zadig)
+    }
+
+    /// The API token of a user of the simulator.
+    pub(crate) async fn token_of(&self, user: &str) -> Result<String> {
+        let query = [("user", user)];
+        let answer = self.send(Method::GET, "/sim/token", &query, None).await?;
+        objects::text(&answer, &["token"]).context("the simulator gives no token")
+    }
+
+    /// Makes calls to the simulator go wrong, as the rule says.
+    pub(crate) async fn fault(&self, rule: Value) -> Result<()> {
+        self.send(Method::POST, "/sim/fault", &[], Some(rule))
+            .await?;
+        Ok(())
+    }
+
+    /// Everything that the simulated Zadig and its cluster hold.
+    pub(crate) async fn snapshot(&self) -> Result<Value> {
+        self.send(Method::GET, "/sim/snapshot", &[], None).await
     }
 
     /// The server of `ZADIG_URL` and `ZADIG_TOKEN`, if they are set.
@@ -136,7 +152,7 @@ impl Zadig {
 
     /// Whether the simulator's cluster has a namespace.
     pub(crate) async fn has_namespace(&self, name: &str) -> Result<bool> {
-        let state = self.send(Method::GET, "/sim/snapshot", &[], None).await?;
+        let state = self.snapshot().await?;
         let namespaces = state["namespaces"]
             .as_array()
             .context("the simulator has namespaces")?;

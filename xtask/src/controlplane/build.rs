@@ -21,7 +21,7 @@ pub(crate) const MODULE: Module = Module {
 };
 
 /// Without a version the server says v0.0.0-master, which client libraries refuse to parse.
-fn stamp(version: &str) -> String {
+pub(crate) fn stamp(version: &str) -> String {
     let minor = version.split('.').nth(1).unwrap_or_default();
     let place = "k8s.io/component-base/version";
     format!("-X {place}.gitVersion={version} -X {place}.gitMajor=1 -X {place}.gitMinor={minor}")

@@ -16,6 +16,7 @@ pub use audit::{Request, Write};
 pub use binaries::{Binaries, find};
 #[cfg(test)]
 pub(crate) use build::MODULE;
+pub(crate) use build::stamp;
 pub use rights::grant;
 pub use run::{
     Access, Exclusive, Private, Started, User, demo_dir, down, exclusive, private, shared, status,

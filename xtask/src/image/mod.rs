@@ -7,6 +7,7 @@
 mod elf;
 mod oci;
 mod sbom;
+mod twice;
 
 use std::env;
 use std::fs;
@@ -16,11 +17,13 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use xtask::paths;
 
-use self::oci::{File, Image};
+pub(crate) use self::oci::File;
+use self::oci::Image;
+pub(crate) use self::twice::unpack;
 use crate::cargo::{cargo, run};
 
 /// What is held to be a small image: more is a mistake in what is linked in.
@@ -41,21 +44,29 @@ pub(crate) struct Options {
     /// Directory of what is written; target/image if not given
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// The machine it is for: this one if not given; another one takes `rustup target add` and a cross compiler
+    #[arg(long, value_name = "ARCH")]
+    arch: Option<Arch>,
     /// Pack this program instead of building one
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "check_reproducible")]
     program: Option<PathBuf>,
+    /// Build a second time, from a copy of the commit in another directory, and fail unless the image is the same to the digest
+    #[arg(long)]
+    check_reproducible: bool,
 }
 
 /// A machine that the image runs on.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Arch {
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Arch {
+    /// x86-64
     Amd64,
+    /// AArch64
     Arm64,
 }
 
 impl Arch {
-    /// That of this machine: another one's program would need its C library and linker.
-    fn here() -> Result<Self> {
+    /// That of this machine.
+    pub(crate) fn here() -> Result<Self> {
         match (env::consts::OS, env::consts::ARCH) {
             ("linux", "x86_64") => Ok(Self::Amd64),
             ("linux", "aarch64") => Ok(Self::Arm64),
@@ -77,32 +88,30 @@ impl Arch {
             Self::Arm64 => "aarch64-unknown-linux-gnu",
         }
     }
+
+    /// What Debian calls the compiler that links for it on other machines, C library included.
+    fn compiler(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-linux-gnu-gcc",
+            Self::Arm64 => "aarch64-linux-gnu-gcc",
+        }
+    }
 }
 
 /// Builds the program, packs it, and says where everything is.
 pub(crate) fn build(options: &Options) -> Result<()> {
-    let arch = Arch::here()?;
+    let arch = options.arch.map_or_else(Arch::here, Ok)?;
     let version = env!("CARGO_PKG_VERSION");
     let time = source_date()?;
+    if options.check_reproducible {
+        twice::needs_a_commit()?;
+    }
     let program = match &options.program {
         Some(program) => program.clone(),
-        None => compile(arch)?,
+        None => compile(arch, PROGRAM)?,
     };
-    let content =
-        fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
-    elf::check(&content, arch).with_context(|| program.display().to_string())?;
-    let image = Image::new(
-        arch.name(),
-        time,
-        &files(content)?,
-        &json!({
-            "User": format!("{USER}:{USER}"),
-            "Entrypoint": [format!("/{PROGRAM}")],
-            "Cmd": ["run"],
-            "ExposedPorts": {"8080/tcp": {}},
-            "Labels": labels(options, version, time)?,
-        }),
-    )?;
+    let labels = labels(options, version, time)?;
+    let image = packed(arch, &program, time, &labels)?;
     if image.size() > LARGEST {
         bail!("the image has {} bytes, more than {LARGEST}", image.size());
     }
@@ -127,30 +136,104 @@ pub(crate) fn build(options: &Options) -> Result<()> {
     println!("layout   {}", layout.display());
     println!("archive  {}", archive.display());
     println!("SBOM     {}", bill.display());
+    if options.check_reproducible {
+        let again = twice::build(|source, dir| compile_in(arch, PROGRAM, source, dir))?;
+        let again = packed(arch, &again, time, &labels)?.digest();
+        if again != image.digest() {
+            bail!("the second build, from a copy of the commit, has the digest {again}");
+        }
+        println!("again    {again}, from a copy in another directory");
+    }
     Ok(())
 }
 
-/// Compiles the operator for the image, in a target directory of its own: the flags differ from those of every other build.
-fn compile(arch: Arch) -> Result<PathBuf> {
+/// The operator's image as an archive in `dir`, as `cargo xtask image` makes it, and its name.
+pub(crate) fn operator(dir: &Path) -> Result<(PathBuf, String)> {
+    let (arch, time) = (Arch::here()?, source_date()?);
+    let image = packed(arch, &compile(arch, PROGRAM)?, time, &json!({}))?;
+    let tag = format!("{PROGRAM}:{}", env!("CARGO_PKG_VERSION"));
+    let archive = dir.join("operator.tar");
+    image.write_archive(&archive, &tag)?;
+    Ok((archive, tag))
+}
+
+/// An image of our own for tests alone: these files, of which `program` is the one that is run.
+pub(crate) fn for_tests(
+    archive: &Path,
+    tag: &str,
+    program: &str,
+    content: Vec<u8>,
+    beside: Vec<File>,
+) -> Result<()> {
+    let arch = Arch::here()?;
+    elf::check(&content, arch).with_context(|| program.to_owned())?;
+    let mut files = beside;
+    files.push(File::new(program, 0o755, content));
+    let config = json!({"User": format!("{USER}:{USER}"), "Entrypoint": [format!("/{program}")]});
+    let image = Image::new(arch.name(), jiff::Timestamp::UNIX_EPOCH, &files, &config)?;
+    image.write_archive(archive, tag)
+}
+
+/// The operator's image with this program.
+fn packed(
+    arch: Arch,
+    program: &Path,
+    time: jiff::Timestamp,
+    labels: &serde_json::Value,
+) -> Result<Image> {
+    let content =
+        fs::read(program).with_context(|| format!("cannot read {}", program.display()))?;
+    elf::check(&content, arch).with_context(|| program.display().to_string())?;
+    let config = json!({
+        "User": format!("{USER}:{USER}"),
+        "Entrypoint": [format!("/{PROGRAM}")],
+        "Cmd": ["run"],
+        "ExposedPorts": {"8080/tcp": {}},
+        "Labels": labels,
+    });
+    Image::new(arch.name(), time, &files(content)?, &config)
+}
+
+/// Compiles a program of the workspace for an image, in a target directory of its own: the flags differ from those of every other build.
+pub(crate) fn compile(arch: Arch, package: &str) -> Result<PathBuf> {
     let dir = paths::target().join("image-build");
+    compile_in(arch, package, paths::workspace(), &dir)
+}
+
+fn compile_in(arch: Arch, package: &str, source: &Path, dir: &Path) -> Result<PathBuf> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
     let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    // Of several that fit, the last counts, and any of these may lie within another.
     let places = [
+        (Some(source.to_owned()), "/src"),
         (home, "/cargo"),
-        (Some(paths::workspace().to_owned()), "/src"),
+        (Some(dir.to_owned()), "/target"),
     ];
     for (from, to) in places {
         let from = from.context("neither CARGO_HOME nor HOME is set")?;
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     }
-    let mut command = cargo(&["build", "--release", "--locked", "--package", PROGRAM]);
+    let mut command = cargo(&["build", "--release", "--locked", "--package", package]);
+    command.current_dir(source);
     // With a target named, the flags are not for build scripts and macros, which cannot be static.
-    command.args(["--bin", PROGRAM, "--target", arch.target()]);
-    command.env("CARGO_TARGET_DIR", &dir);
+    command.args(["--bin", package, "--target", arch.target()]);
+    if arch != Arch::here()? {
+        // Both ask for the compiler of C: cargo, to link, and the crate `cc`, for what is written in it.
+        let target = arch.target().replace('-', "_");
+        for name in [
+            format!("CARGO_TARGET_{}_LINKER", target.to_uppercase()),
+            format!("CC_{target}"),
+        ] {
+            if env::var_os(&name).is_none() {
+                command.env(name, arch.compiler());
+            }
+        }
+    }
+    command.env("CARGO_TARGET_DIR", dir);
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     run(command)?;
-    Ok(dir.join(arch.target()).join("release").join(PROGRAM))
+    Ok(dir.join(arch.target()).join("release").join(package))
 }
 
 /// Everything in the image.

@@ -15,14 +15,14 @@ use tar::{Builder, EntryType, Header};
 use super::write;
 
 /// A file of the image.
-pub(super) struct File {
+pub(crate) struct File {
     path: PathBuf,
     mode: u32,
     content: Vec<u8>,
 }
 
 impl File {
-    pub(super) fn new(path: &str, mode: u32, content: Vec<u8>) -> Self {
+    pub(crate) fn new(path: &str, mode: u32, content: Vec<u8>) -> Self {
         Self {
             path: path.into(),
             mode,
