@@ -158,6 +158,10 @@ fn get_of_a_connection_answers_whether_it_can_be_used_and_what_it_leads_to() {
 #[test]
 fn there_is_one_event_for_each_transition_and_each_change() {
     scenario(async |world| {
+        // An environment that is seen before its connection says so.
+        world
+            .await_that::<ZadigConnection>("default", "Ready", is_ready)
+            .await;
         let image = |tag: &str| format!("registry.example.com/reg-main/plain:{tag}");
         let env = world
             .environment("dev")
