@@ -70,7 +70,7 @@ pub struct ZadigConnectionSpec {
     pub ca_bundle: Option<CaBundle>,
     /// Who may use this connection, for what; one matching entry is enough. The token is usually an administrator's and Zadig
     /// accepts any namespace, so this is the only fence. Absent: the connection's own namespace, all projects, every target
-    /// namespace but `kube-*`, `istio-system` and `default`. An empty list: nobody. When an entry goes, the environments that
+    /// namespace but `kube-*`, `istio-system`, `default` and the operator's own. An empty list: nobody. When an entry goes, the environments that
     /// needed it are no longer changed, and say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
@@ -168,8 +168,8 @@ pub struct AccessGrant {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2), extend("x-kubernetes-list-type" = "set"))]
     pub scopes: Option<Vec<Scope>>,
-    /// Namespaces in which environments may live; `*` stands for any characters. Absent: all but `kube-*`, `istio-system` and
-    /// `default`.
+    /// Namespaces in which environments may live; `*` stands for any characters. Absent: all but `kube-*`, `istio-system`,
+    /// `default` and the operator's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 1, max = 256),

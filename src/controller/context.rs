@@ -60,6 +60,8 @@ pub(super) struct Context {
     pub(super) births: Births,
     /// The connections whose users changed since they were last told.
     pub(super) changed_users: Mutex<BTreeSet<ConnectionKey>>,
+    /// Namespace of the operator's own objects.
+    pub(super) namespace: String,
     /// Whose connections this process looks after; `None`: those that name no shard.
     pub(super) shard: Option<String>,
     /// Until when this process may write at all.
@@ -126,6 +128,7 @@ impl Context {
             project: &spec.project_key,
             scope: spec.scope,
             target: &target,
+            operator: &self.namespace,
         };
         Ok(judge(home, grants, &wanted))
     }

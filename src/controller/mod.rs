@@ -134,6 +134,7 @@ pub async fn run(
         written: Written::default(),
         births: Births::default(),
         changed_users: Mutex::default(),
+        namespace: settings.namespace.clone(),
         shard: settings.shard.clone(),
         tenure,
         stopping: shutdown.clone(),

@@ -20,6 +20,8 @@ pub struct Use<'a> {
     pub scope: Scope,
     /// Namespace in which the environment is to live.
     pub target: &'a str,
+    /// Namespace of the operator itself.
+    pub operator: &'a str,
 }
 
 /// What the grants say.
@@ -57,7 +59,7 @@ pub fn judge(home: &str, grants: Option<&[AccessGrant]>, wanted: &Use<'_>) -> Ve
             .is_none_or(|scopes| scopes.contains(&wanted.scope));
         let target_ok = match target_namespaces {
             Some(patterns) => patterns.iter().any(|p| matches(p, wanted.target)),
-            None => !is_system_namespace(wanted.target),
+            None => !is_system_namespace(wanted.target) && wanted.target != wanted.operator,
         };
         verdict = match (project_ok, scope_ok, target_ok) {
             (true, true, true) => return Verdict::Admitted,
@@ -134,6 +136,7 @@ mod tests {
             project,
             scope: Scope::Test,
             target,
+            operator: "operators",
         }
     }
 
@@ -143,7 +146,7 @@ mod tests {
         let verdict = |from, target| judge("team", None, &wanted(from, &none, "shop", target));
         assert_eq!(verdict("team", "shop-env-dev"), Verdict::Admitted);
         assert_eq!(verdict("other", "shop-env-dev"), Verdict::Unknown);
-        for target in ["kube-system", "istio-system", "default"] {
+        for target in ["kube-system", "istio-system", "default", "operators"] {
             assert_eq!(
                 verdict("team", target),
                 Verdict::Refused("spec.namespace"),

@@ -43,7 +43,7 @@ pub(crate) fn run(mut command: Command) -> Result<()> {
     Ok(())
 }
 
-/// A program that is installed from its sources on crates.io, once.
+/// A program that is built from its published sources, once.
 pub(crate) struct Tool {
     /// Its name, and that of its package.
     pub(crate) name: &'static str,
