@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::act;
 use crate::api::environment::Ownership;
 use crate::api::management::ProposedPlan;
-use crate::controller::driver::{self, Failures, Rest};
+use crate::controller::driver::{self, Failures, Rest, Step};
 use crate::controller::outcome::Outcome;
 use crate::controller::write::Writer;
 use crate::error::Error;
@@ -205,4 +205,15 @@ pub(in crate::controller) enum Diagnosis {
     Quiet(Duration),
     /// This is told; the next look is due after this time.
     Tell(Outcome, Duration),
+}
+
+impl Diagnosis {
+    /// The end of an attempt that found this; the next look at healthy services is due after `look_after`.
+    pub(in crate::controller) fn step<T>(self, told: T, look_after: Duration) -> Step<T> {
+        match self {
+            Self::Healthy => Step::Tell(Outcome::Ready, told, look_after),
+            Self::Quiet(after) => Step::Quiet(after),
+            Self::Tell(outcome, after) => Step::Tell(outcome, told, after),
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::diagnose::Case;
-use super::local::{Diagnosis, Local};
+use super::local::Local;
 use super::{Step, Told};
 use crate::api::condition::Reason;
 use crate::api::environment::ZadigEnvironment;
@@ -63,9 +63,5 @@ pub(super) async fn show(
     let judged = case.judge(local, was_ready, look_after, Timestamp::now());
     let (health, diagnosis) = judged.await;
     told.services = Some((health.services, health.ready, environment.services.len()));
-    match management::held(held, diagnosis, look_after) {
-        Diagnosis::Healthy => Step::Tell(Outcome::Ready, told, look_after),
-        Diagnosis::Quiet(after) => Step::Quiet(after),
-        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, told, after),
-    }
+    management::held(held, diagnosis, look_after).step(told, look_after)
 }

@@ -32,7 +32,6 @@ use super::desired;
 use super::driver::{self, Managed, Rest};
 use super::link::{Unlinked, link};
 use super::management;
-use super::outcome::Outcome;
 use super::queue::Requeue;
 use super::write::{Needs, Sent, Writer};
 use super::zadig::{Zadig, identity};
@@ -911,16 +910,10 @@ async fn settle(
     let was_ready = driver::is_ready(object);
     let (health, diagnosis) = case.judge(local, was_ready, look_after, now).await;
     told.services = Some((health.services, health.ready, environment.services.len()));
-    match diagnosis {
-        Diagnosis::Healthy => {
-            if arrives {
-                sharing::wake_related(ctx, object);
-            }
-            Step::Tell(Outcome::Ready, told, look_after)
-        }
-        Diagnosis::Quiet(after) => Step::Quiet(after),
-        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, told, after),
+    if arrives && matches!(diagnosis, Diagnosis::Healthy) {
+        sharing::wake_related(ctx, object);
     }
+    diagnosis.step(told, look_after)
 }
 
 /// The time between thorough looks: as configured, or as long as the budget makes it (design §6).

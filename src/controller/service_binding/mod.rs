@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use self::status::Facts;
 use super::context::Context;
 use super::driver::{self, Managed, Rest};
-use super::environment::{Case, Diagnosis, Local, Looker, View, action_word, base_of};
+use super::environment::{Case, Local, Looker, View, action_word, base_of};
 use super::home::{self, Found};
 use super::link::{Unlinked, link};
 use super::outcome::{Held, Outcome};
@@ -412,11 +412,7 @@ async fn show(
     let judged = case.judge(local, was_ready, look_after, Timestamp::now());
     let (health, diagnosis) = judged.await;
     found.service = health.services.into_iter().next();
-    match management::held(held, diagnosis, look_after) {
-        Diagnosis::Healthy => Step::Tell(Outcome::Ready, found, look_after),
-        Diagnosis::Quiet(after) => Step::Quiet(after),
-        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, found, after),
-    }
+    management::held(held, diagnosis, look_after).step(found, look_after)
 }
 
 /// Nothing is left to send: remember what was seen, and tell how the service is.
@@ -466,11 +462,7 @@ async fn settle(
     let was_ready = driver::is_ready(object);
     let (health, diagnosis) = case.judge(local, was_ready, look_after, now).await;
     found.service = health.services.into_iter().next();
-    match diagnosis {
-        Diagnosis::Healthy => Step::Tell(Outcome::Ready, found, look_after),
-        Diagnosis::Quiet(after) => Step::Quiet(after),
-        Diagnosis::Tell(outcome, after) => Step::Tell(outcome, found, after),
-    }
+    diagnosis.step(found, look_after)
 }
 
 /// Sends the actions up to the first that Zadig goes on working at; the first failure ends the attempt. What was sent, if
