@@ -1,8 +1,5 @@
 //! Who may use a connection, for which projects and target namespaces: its grants, one after the other.
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
-use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
@@ -28,12 +25,7 @@ async fn says(world: &World, reason: Reason, sentence: &str) {
 #[test]
 fn every_part_of_a_grant_fences_and_a_refusal_reveals_nothing() {
     scenario(async |world| {
-        let namespaces: Api<Namespace> = Api::all(world.client.clone());
-        let label = Patch::Merge(json!({"metadata": {"labels": {"team": "blue"}}}));
-        let labelled = namespaces
-            .patch(&world.namespace, &PatchParams::default(), &label)
-            .await;
-        labelled.expect("the API server takes it");
+        world.label(&json!({"team": "blue"})).await;
         let project = &world.zadig.project;
         let key = world.env_key("dev");
         let team =

@@ -1,7 +1,5 @@
 //! What a team does with its service in somebody else's environment.
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
@@ -264,12 +262,7 @@ fn a_binding_that_is_not_admitted_any_more_is_released_and_its_service_stays() {
                 json!({"from": "Selector", "selector": selector}),
             )
         };
-        let namespaces: Api<Namespace> = Api::all(world.client.clone());
-        let label = Patch::Merge(json!({"metadata": {"labels": {"team": "blue"}}}));
-        let labelled = namespaces
-            .patch(&world.namespace, &PatchParams::default(), &label)
-            .await;
-        labelled.expect("the API server takes it");
+        world.label(&json!({"team": "blue"})).await;
         world.apply(&admitting("blue")).await;
         let binding = world.binding("dev", &json!({"name": "web"}), json!({}));
         world.apply(&binding).await;

@@ -11,19 +11,6 @@ use crate::support::{Place, eventually, test};
 
 const SHORT_LEASE: [&str; 2] = ["--lease-duration", "3s"];
 
-async fn declare(place: &Place, name: &str) {
-    place
-        .apply::<ZadigEnvironment>(json!({
-            "apiVersion": "zadig-operator.io/v1alpha1", "kind": "ZadigEnvironment",
-            "metadata": {"name": name},
-            "spec": {
-                "connectionRef": {"name": "default"}, "projectKey": "golden", "envKey": name,
-                "services": [{"name": "plain"}],
-            },
-        }))
-        .await;
-}
-
 async fn patch(place: &Place, name: &str, patch: &Value) {
     let environments: Api<ZadigEnvironment> = place.api();
     let params = PatchParams::default();
@@ -79,7 +66,7 @@ fn a_restart_neither_brings_an_expired_environment_back_nor_begins_a_new_hour() 
         first.says("leading").await;
         place.declare().await;
         for name in ["one", "two"] {
-            declare(place, name).await;
+            place.declare_other(name, "plain").await;
             says(place, name, Reason::Ready).await;
         }
         place.ready().await;

@@ -143,19 +143,6 @@ async fn connect(place: &Place, name: &str, url: &str, secret: &str, more: Value
         .await;
 }
 
-async fn declare(place: &Place, name: &str, service: &str) {
-    place
-        .apply::<ZadigEnvironment>(json!({
-            "apiVersion": "zadig-operator.io/v1alpha1", "kind": "ZadigEnvironment",
-            "metadata": {"name": name},
-            "spec": {
-                "connectionRef": {"name": "default"}, "projectKey": "golden", "envKey": name,
-                "services": [{"name": service}],
-            },
-        }))
-        .await;
-}
-
 /// Brings about everything that somebody might want to see.
 async fn trouble(place: &Place) {
     place.declare().await;
@@ -166,7 +153,7 @@ async fn trouble(place: &Place) {
         deleted.expect("it is there");
     };
     for name in ["gone", "stuck"] {
-        declare(place, name, "plain").await;
+        place.declare_other(name, "plain").await;
         place.is_ready(name).await;
     }
     delete("gone").await;
@@ -182,7 +169,7 @@ async fn trouble(place: &Place) {
     let rule = FaultRule::always(refuse).on("environment.delete");
     place.zadig.sim.fault(rule);
     delete("stuck").await;
-    declare(place, "wrong", "nothing-of-ours").await;
+    place.declare_other("wrong", "nothing-of-ours").await;
     let approve = Patch::Merge(json!({"spec": {"management": "Approve"}}));
     let patched = environments
         .patch("dev", &PatchParams::default(), &approve)

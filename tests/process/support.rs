@@ -191,6 +191,19 @@ impl Place {
         .await;
     }
 
+    /// Declares one more environment, with one service.
+    pub(super) async fn declare_other(&self, name: &str, service: &str) {
+        self.apply::<ZadigEnvironment>(json!({
+            "apiVersion": "zadig-operator.io/v1alpha1", "kind": "ZadigEnvironment",
+            "metadata": {"name": name},
+            "spec": {
+                "connectionRef": {"name": "default"}, "projectKey": "golden", "envKey": name,
+                "services": [{"name": service}],
+            },
+        }))
+        .await;
+    }
+
     /// Declares another image.
     pub(super) async fn change(&self) {
         let environments: Api<ZadigEnvironment> = self.api();

@@ -341,6 +341,16 @@ impl World {
         patched.unwrap_or_else(|error| panic!("the API server refused: {error}"))
     }
 
+    /// Gives the world's namespace these labels.
+    pub(crate) async fn label(&self, labels: &Value) {
+        let namespaces: Api<Namespace> = Api::all(self.client.clone());
+        let labels = Patch::Merge(json!({"metadata": {"labels": labels}}));
+        let labelled = namespaces
+            .patch(&self.namespace, &PatchParams::default(), &labels)
+            .await;
+        labelled.expect("the API server takes it");
+    }
+
     /// An object as it is now.
     pub(crate) async fn get<K: Namespaced>(&self, name: &str) -> K {
         self.api::<K>()
