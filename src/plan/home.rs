@@ -16,12 +16,17 @@ const SOON: Duration = Duration::from_secs(2);
 /// The environment that something declared apart from it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Home {
-    /// Its environment does not exist, or is not that of its ZadigEnvironment.
-    NotReady {
+    /// It does not exist.
+    Missing {
         /// The same for a person.
         why: String,
         /// The environment will be created, and the call will carry this object (`spec.configRefs`).
         carried: Option<Ownership>,
+    },
+    /// It is not, or not yet as far as is known, that of its ZadigEnvironment.
+    Other {
+        /// The same for a person.
+        why: String,
     },
     /// It is there.
     Present(Box<Place>),

@@ -159,7 +159,9 @@ fn a_create_that_is_answered_badly_makes_one_environment() {
 #[test]
 fn an_environment_that_somebody_else_creates_meanwhile_is_not_taken_over() {
     simulated(async |world, sim| {
-        let mut slow = FaultRule::always(FaultAction::Delay { milliseconds: 3000 });
+        let mut slow = FaultRule::always(FaultAction::Delay {
+            milliseconds: 30_000,
+        });
         slow.contains = Some("plain".to_owned());
         sim.fault(slow.on("environment.create"));
         world
@@ -172,6 +174,7 @@ fn an_environment_that_somebody_else_creates_meanwhile_is_not_taken_over() {
             })
             .await;
         world.zadig.create(&world.env_key("dev"), &["web"]).await;
+        sim.clear_faults();
         let told = world
             .await_that::<ZadigEnvironment>("dev", "EnvironmentExists", |env| {
                 has_reason(env, Reason::EnvironmentExists) && is_stalled(env)

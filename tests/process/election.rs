@@ -72,7 +72,9 @@ fn a_stop_finishes_the_call_in_flight_tells_it_and_hands_over_at_once() {
         first.says("leading").await;
         let second = place.operator("second", &lease);
         second.says("standing by").await;
-        let delay = FaultAction::Delay { milliseconds: 3000 };
+        let delay = FaultAction::Delay {
+            milliseconds: 30_000,
+        };
         place.zadig.sim.fault(FaultRule::always(delay).on(CREATE));
         place.declare().await;
         let mut before = 0;
@@ -89,6 +91,13 @@ fn a_stop_finishes_the_call_in_flight_tells_it_and_hands_over_at_once() {
         .await;
         assert_eq!(place.changes(), [""; 0], "it is not answered yet");
         first.signal("TERM");
+        eventually("it was told to stop", async || {
+            first
+                .log()
+                .contains("stopping: finishing what is in flight")
+        })
+        .await;
+        place.zadig.sim.clear_faults();
         let status = first.ends().await;
         assert_eq!(status.code(), Some(0), "{}", first.log());
         assert_eq!(place.changes(), [CREATE]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 /// One rule; the first one that matches a call decides.
 ///
@@ -100,9 +101,9 @@ pub enum FaultAction {
         #[serde(default)]
         body: String,
     },
-    /// Do it, but later.
+    /// Do it, but later: when the time is over or the rules are removed, whichever is first.
     Delay {
-        /// How long to wait before anything is done.
+        /// How long to wait at most before anything is done.
         milliseconds: u64,
     },
     /// Do it, then close the connection without an answer.
@@ -146,6 +147,7 @@ pub enum FaultAction {
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
     rules: Vec<Armed>,
+    cleared: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -183,6 +185,12 @@ impl Faults {
 
     pub(crate) fn clear(&mut self) {
         self.rules.clear();
+        self.cleared.send_replace(());
+    }
+
+    /// Changes when the rules are removed.
+    pub(crate) fn cleared(&self) -> watch::Receiver<()> {
+        self.cleared.subscribe()
     }
 
     /// The action for this call; every rule that matches counts it, the first one that is due decides.

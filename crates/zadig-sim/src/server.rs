@@ -72,6 +72,7 @@ enum Prepared {
 
 async fn serve(sim: &Sim, incoming: Incoming) -> Response {
     let mut call = blank_call(&incoming);
+    let mut cleared = sim.lock().faults.cleared();
     let (route, request, fault) = match prepare(sim, &incoming, &mut call) {
         Prepared::Ready {
             route,
@@ -81,7 +82,10 @@ async fn serve(sim: &Sim, incoming: Incoming) -> Response {
         Prepared::Done(response) => return *response,
     };
     if let Some(delay) = fault.as_ref().and_then(FaultAction::delay) {
-        wait(sim, delay).await;
+        tokio::select! {
+            () = wait(sim, delay) => {}
+            _ = cleared.changed() => {}
+        }
     }
     let mut attempt = 1;
     let reply = loop {

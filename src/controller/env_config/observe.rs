@@ -42,8 +42,8 @@ pub(super) async fn look(
     let key = home::key(environment);
     let home = match home::find(environment, &key, zadig, since, deleting).await? {
         Found::Here(place) => Home::Present(place),
-        Found::Other(why) => Home::NotReady { why, carried: None },
-        Found::Missing(why) => Home::NotReady {
+        Found::Other(why) => Home::Other { why },
+        Found::Missing(why) => Home::Missing {
             why,
             carried: carried(object, environment, zadig).await?,
         },

@@ -227,7 +227,8 @@ async fn attempt(
     let now = Timestamp::now();
     let home = match home::find(&environment, &key, &zadig, since, deleting).await? {
         Found::Here(place) => Home::Present(place),
-        Found::Other(why) | Found::Missing(why) => Home::NotReady { why, carried: None },
+        Found::Other(why) => Home::Other { why },
+        Found::Missing(why) => Home::Missing { why, carried: None },
     };
     let looker = Looker {
         zadig: &zadig,
@@ -241,7 +242,7 @@ async fn attempt(
             let view = looker.look(&wanted, entry, Vec::new(), local, now);
             view.await?
         }
-        Home::NotReady { .. } => View::default(),
+        Home::Missing { .. } | Home::Other { .. } => View::default(),
     };
     let mut around = sharing::Around::default();
     if let (Home::Present(_), Desired::Present(_)) = (&home, &desired) {

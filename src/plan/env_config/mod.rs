@@ -280,7 +280,8 @@ fn present(config: &Config, observed: &Observed) -> Plan<Action> {
         );
     }
     let home = match &observed.environment {
-        Home::NotReady { why, carried } => {
+        Home::Other { why } => return not_ready(why, None, observed),
+        Home::Missing { why, carried } => {
             if let Some(blocked) = git::not_listed(config, observed) {
                 return blocked;
             }

@@ -275,7 +275,7 @@ fn an_object_to_adopt_that_is_missing_is_waited_for() {
 #[test]
 fn what_the_creation_of_the_environment_carries_is_claimed_before_and_confirmed_after() {
     let mut before = observed();
-    before.environment = Home::NotReady {
+    before.environment = Home::Missing {
         why: "the environment is not created yet".to_owned(),
         carried: Some(ownership(OwnershipState::Pending)),
     };
@@ -350,7 +350,7 @@ fn deletion_waits_until_the_object_is_gone_and_ends_with_its_environment() {
     let mut alone = observed()
         .owned_as(OwnershipState::Created)
         .holding(&json!({}));
-    alone.environment = Home::NotReady {
+    alone.environment = Home::Missing {
         why: "the environment is gone".to_owned(),
         carried: None,
     };
@@ -480,7 +480,7 @@ fn source(path: &str) -> Source {
 fn an_object_from_git_is_made_by_the_creation_of_its_environment_or_not_at_all() {
     let desired = Desired::Present(from_git());
     let waiting = |carried: Option<Ownership>, listed| Observed {
-        environment: Home::NotReady {
+        environment: Home::Missing {
             why: "waiting for the environment".to_owned(),
             carried,
         },
@@ -490,6 +490,14 @@ fn an_object_from_git_is_made_by_the_creation_of_its_environment_or_not_at_all()
     assert_snapshot!(text(plan(&desired, &waiting(None, false))), @"blocked OnlyAtCreation spec.git: Zadig takes a source in Git only inside the creation of an environment: name this object under spec.configRefs of the ZadigEnvironment, or ConfigMap app is never made from it");
     let carried = waiting(Some(ownership(OwnershipState::Pending)), true);
     assert_snapshot!(text(plan(&desired, &carried)), @"record the object as pending");
+    // It can be a moment until the environment is known as that of its object; nothing is told of it before.
+    let unknown = Observed {
+        environment: Home::Other {
+            why: "not (yet) that of the ZadigEnvironment".to_owned(),
+        },
+        ..observed()
+    };
+    assert_snapshot!(text(plan(&desired, &unknown)), @"wait EnvironmentNotReady not (yet) that of the ZadigEnvironment");
     // The cluster cannot be told yet, which the environment says.
     assert_snapshot!(text(plan(&desired, &waiting(None, true))), @"wait EnvironmentNotReady waiting for the environment");
     assert_snapshot!(text(plan(&desired, &observed())), @"blocked OnlyAtCreation spec.git: Zadig takes a source in Git only inside the creation of an environment: the environment exists and has no ConfigMap app; create the environment anew with this object under its spec.configRefs, or create a new ZadigEnvConfig without git");

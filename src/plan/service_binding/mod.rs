@@ -178,7 +178,7 @@ fn present(binding: &Binding, observed: &Observed) -> Plan<Action> {
         );
     }
     let home = match &observed.home {
-        Home::NotReady { why, .. } => {
+        Home::Missing { why, .. } | Home::Other { why } => {
             return Plan::wait(Reason::EnvironmentNotReady, why, LATER);
         }
         Home::Present(home) => home,

@@ -273,7 +273,7 @@ fn deletion_ends_when_the_service_or_the_environment_is_gone() {
     let mut without = observed()
         .running(&service())
         .owned_as(OwnershipState::Created);
-    without.home = Home::NotReady {
+    without.home = Home::Missing {
         why: "the environment is gone".to_owned(),
         carried: None,
     };

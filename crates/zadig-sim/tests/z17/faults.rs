@@ -74,6 +74,21 @@ async fn a_delay_comes_before_the_work() {
 }
 
 #[tokio::test]
+async fn a_delay_ends_when_the_rules_are_removed() {
+    let zadig = Zadig::start().await;
+    let hour = FaultAction::Delay {
+        milliseconds: 3_600_000,
+    };
+    zadig.sim.fault(on_list(hour));
+    let (answer, ()) = tokio::join!(zadig.get(LIST), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(zadig.sim.calls().is_empty(), "nothing is done yet");
+        zadig.sim.clear_faults();
+    });
+    assert_eq!(answer.whole(), (200, json!([])));
+}
+
+#[tokio::test]
 async fn a_web_page_a_half_body_and_a_huge_one_are_no_json() {
     let zadig = Zadig::start().await;
     zadig.create("dev", &["plain"]).await;
