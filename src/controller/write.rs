@@ -11,7 +11,7 @@ use crate::api::condition::Reason;
 use crate::api::environment::Ownership;
 use crate::api::management::Management;
 use crate::error::Error;
-use crate::plan::environment::EnvKey;
+use crate::plan::environment::{EnvKey, EnvStatus};
 use crate::telemetry::table;
 
 /// Who writes, and where.
@@ -26,15 +26,30 @@ pub(super) struct Writer<'a, K> {
     pub(super) key: &'a EnvKey,
     /// How the environment is managed.
     pub(super) management: Management,
+    /// What the environment has to be like at the moment of a call.
+    pub(super) needs: Needs,
 }
 
 /// What an environment has to be like at the moment of a call.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Needs {
-    /// As it was when it was looked at.
+    /// Anything: it is created by the call, or only the call helps it.
     Nothing,
-    /// Idle, by a list that is sent just before.
+    /// Idle, by a list that is sent just before: Zadig takes most calls while it works, and writes the whole record from an older
+    /// copy afterwards (Z§7.3).
     Idle,
+}
+
+impl Needs {
+    /// What the calls of a plan need that was made of an environment with this status: one that was idle has to be so still, as
+    /// somebody else may have been faster. A plan for any other knows what it is like.
+    pub(super) fn after(status: Option<&EnvStatus>) -> Self {
+        if status.is_some_and(EnvStatus::can_change) {
+            Self::Idle
+        } else {
+            Self::Nothing
+        }
+    }
 }
 
 /// What became of a call.
@@ -69,15 +84,14 @@ impl<K: Managed> Writer<'_, K> {
     /// Makes one call, once all changes of the same environment that came before it are answered.
     ///
     /// # Errors
-    /// When it cannot be told whether the environment is as `needs` says. The answer of the call itself is in [`Sent`].
+    /// When it cannot be told whether the environment is as it has to be. The answer of the call itself is in [`Sent`].
     pub(super) async fn send(
         &self,
-        needs: Needs,
         call: impl Future<Output = Result<(), Error>> + Send,
     ) -> Result<Sent, Error> {
         let turn = self.zadig.turn(self.key);
         let _turn = turn.lock().await;
-        if needs == Needs::Idle && !home::can_change(self.zadig, self.key).await? {
+        if self.needs == Needs::Idle && !home::can_change(self.zadig, self.key).await? {
             return Ok(Sent::Held);
         }
         if !self.may_write() {

@@ -32,6 +32,17 @@ pub enum Home {
     Present(Box<Place>),
 }
 
+impl Home {
+    /// Zadig's word for it, if it is there.
+    #[must_use]
+    pub fn status(&self) -> Option<&EnvStatus> {
+        match self {
+            Self::Present(place) => Some(&place.status),
+            Self::Missing { .. } | Self::Other { .. } => None,
+        }
+    }
+}
+
 /// An environment that is there and owned by its ZadigEnvironment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {

@@ -48,4 +48,5 @@ mod smoke;
     reason = "a vocabulary: a scenario that goes does not take its words along"
 )]
 mod support;
+mod turns;
 mod waiting;

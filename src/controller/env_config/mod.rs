@@ -278,6 +278,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
                 zadig: &zadig,
                 key: &home::key(&environment),
                 management,
+                needs: Needs::after(observed.environment.status()),
             };
             match carry_out(&writer, local, act.actions).await? {
                 None => Step::Quiet(Duration::from_millis(10)),
@@ -310,13 +311,8 @@ async fn carry_out(
             local.record = Some(ownership.clone());
             continue;
         }
-        // None of an environment that became busy since it was looked at.
-        let needs = match action {
-            Action::Delete => Needs::Nothing,
-            _ => Needs::Idle,
-        };
         let call = act::send(writer.zadig, writer.key, &writer.object.spec, &action);
-        let Sent::Answered(sent) = writer.send(needs, call).await? else {
+        let Sent::Answered(sent) = writer.send(call).await? else {
             break;
         };
         local.memory.sent(&action, Timestamp::now());

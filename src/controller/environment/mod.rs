@@ -359,6 +359,7 @@ async fn attempt(
                 zadig: &zadig,
                 key: &key,
                 management: object.spec.management,
+                needs: Needs::after(observed.existence.status()),
             };
             let mut step = carry_out(&writer, local, environment, detail, act.actions).await?;
             if let Step::Tell(_, into, _) = &mut step {
@@ -739,7 +740,7 @@ async fn carry_out(
             break;
         }
         let call = local.call(writer, &action, environment, detail);
-        let Sent::Answered(sent) = writer.send(Needs::Nothing, call).await? else {
+        let Sent::Answered(sent) = writer.send(call).await? else {
             break;
         };
         if let Err(error) = sent {

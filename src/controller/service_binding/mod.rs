@@ -351,6 +351,7 @@ async fn attempt(
                 zadig: &zadig,
                 key: &key,
                 management,
+                needs: Needs::after(observed.home.status()),
             };
             let change = carry_out(&writer, local, declared, detail, act.actions).await?;
             let Some(change) = change else {
@@ -475,11 +476,6 @@ async fn carry_out(
     detail: Option<&Detail>,
     actions: Vec<Action>,
 ) -> Result<Option<String>, Error> {
-    // None of an environment that became busy since it was looked at.
-    let needs = match writer.object.metadata.deletion_timestamp {
-        Some(_) => Needs::Nothing,
-        None => Needs::Idle,
-    };
     let mut done = Vec::new();
     for action in actions {
         let call = match &action {
@@ -515,7 +511,7 @@ async fn carry_out(
             break;
         }
         let sending = local.call(writer, call, declared, detail);
-        let Sent::Answered(sent) = writer.send(needs, sending).await? else {
+        let Sent::Answered(sent) = writer.send(sending).await? else {
             break;
         };
         if let Err(error) = sent {

@@ -255,6 +255,17 @@ pub enum Existence {
     Present(Box<Present>),
 }
 
+impl Existence {
+    /// Zadig's word for it, if it is there.
+    #[must_use]
+    pub fn status(&self) -> Option<&EnvStatus> {
+        match self {
+            Self::Present(present) => Some(&present.status),
+            Self::Absent { .. } => None,
+        }
+    }
+}
+
 /// An environment as Zadig reports it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Present {
