@@ -117,7 +117,11 @@ impl Elector {
     /// May be dropped at any point. A Lease that was taken by a write whose answer nobody read is released by
     /// [`Self::release`] all the same.
     pub async fn lead(&mut self, mut tell: impl FnMut(News)) {
-        self.look().await;
+        // What cannot be read may be there and be held: it is not made anew.
+        while !self.look().await {
+            tell(News::Electing);
+            tokio::time::sleep(jittered(self.timing.retry() * 2)).await;
+        }
         let mut changes = watcher::watch_object(self.api.clone(), &self.settings.name)
             .default_backoff()
             .boxed();
@@ -229,13 +233,21 @@ impl Elector {
         }
     }
 
-    async fn look(&mut self) {
+    /// Learns what the Lease says; false if that did not succeed, and what was known before still counts.
+    async fn look(&mut self) -> bool {
         match self.bounded(self.api.get_opt(&self.settings.name)).await {
-            Ok(lease) => self.observe(lease),
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "cannot read the lease"
-            ),
+            Ok(lease) => {
+                self.observe(lease);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    lease = self.settings.name,
+                    "cannot read the lease"
+                );
+                false
+            }
         }
     }
 
@@ -264,6 +276,7 @@ impl Elector {
                 } else {
                     tracing::warn!(
                         error = &error as &dyn std::error::Error,
+                        lease = self.settings.name,
                         "cannot write the lease"
                     );
                 }
@@ -381,6 +394,33 @@ mod tests {
         assert!(!tenure.is_over());
         tokio::time::advance(Duration::from_millis(200)).await;
         assert!(tenure.is_over());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_may_not_be_read_is_not_taken_for_none() {
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&requests);
+        let refuse = service_fn(move |request: Request<Body>| {
+            seen.lock().unwrap().push(request.method().clone());
+            let refusal = r#"{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403}"#;
+            let answer = Response::builder().status(403);
+            let answer = answer.body(Body::from(refusal.as_bytes().to_vec()));
+            std::future::ready(Ok::<_, Infallible>(answer.unwrap()))
+        });
+        let mut elector = elector(kube::Client::new(refuse, "default"));
+        let mut news = Vec::new();
+        let leading = elector.lead(|told| news.push(told));
+        let leads = tokio::time::timeout(Duration::from_mins(1), leading).await;
+        assert!(leads.is_err(), "what it cannot read it cannot keep");
+        assert!(
+            news.iter().all(|told| *told == News::Electing) && !news.is_empty(),
+            "{news:?}"
+        );
+        let requests = requests.lock().unwrap();
+        assert!(
+            requests.len() > 10 && requests.iter().all(|method| method == http::Method::GET),
+            "{requests:?}"
+        );
     }
 
     fn elector(client: kube::Client) -> Elector {

@@ -294,7 +294,55 @@ fn identity(pod_name: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::config::{Cli, Command};
+
+    /// The arguments that a rendering of the chart starts the program with, and the Leases that its Roles are about.
+    fn rendered(file: &std::path::Path) -> (Vec<String>, Vec<String>) {
+        let text = std::fs::read_to_string(file).unwrap();
+        let objects: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+        let words = |value: &serde_json::Value| -> Vec<String> {
+            let words = value.as_array().into_iter().flatten();
+            words
+                .map(|word| word.as_str().unwrap().to_owned())
+                .collect()
+        };
+        let deployment = objects
+            .iter()
+            .find(|object| object["kind"] == "Deployment")
+            .unwrap();
+        let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+        let rules = objects
+            .iter()
+            .filter_map(|object| object["rules"].as_array());
+        let named = rules
+            .flatten()
+            .filter(|rule| words(&rule["resources"]) == ["leases"]);
+        let named = named.flat_map(|rule| words(&rule["resourceNames"]));
+        (words(&container["args"]), named.collect())
+    }
+
+    #[test]
+    fn the_chart_grants_the_lease_that_its_arguments_name() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart");
+        let mut shards = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let file = entry.unwrap().path();
+            if file.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            let (arguments, granted) = rendered(&file);
+            let command = std::iter::once("zadig-operator".to_owned()).chain(arguments);
+            let Command::Run(config) = Cli::try_parse_from(command).unwrap().command else {
+                panic!("{}: it does not run", file.display());
+            };
+            shards += usize::from(config.shard.is_some());
+            assert_eq!(granted, [lease_name(&config)], "{}", file.display());
+        }
+        assert!(shards > 1, "no shard was rendered");
+    }
 
     #[test]
     fn a_restarted_pod_has_another_identity() {

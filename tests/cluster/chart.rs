@@ -58,6 +58,7 @@ fn the_api_server_takes_every_object_of_the_chart() {
             "namespaced",
             "highly-available",
             "monitored",
+            "shard",
         ] {
             for mut object in rendered(case) {
                 // The definitions of these come with the Prometheus operator.

@@ -1,8 +1,14 @@
 //! Two shards of the operator: each looks after its own connections, and a connection moves from one to the other.
 
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
+use xtask::controlplane::grant_rendered;
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::environment::ZadigEnvironment;
@@ -46,6 +52,49 @@ fn changes(operator: &Operator) -> usize {
     lines.filter(|line| line.contains("second")).count()
 }
 
+/// The arguments by which the chart makes a release a shard: its name and its Lease.
+fn arguments_of_the_chart() -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/shard.yaml");
+    let text = fs::read_to_string(file).expect("the chart was rendered");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    let deployment = objects
+        .iter()
+        .find(|object| object["kind"] == "Deployment")
+        .expect("the chart has one");
+    let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array();
+    let mut arguments: Vec<String> = arguments
+        .into_iter()
+        .flatten()
+        .filter_map(|argument| argument.as_str().map(str::to_owned))
+        .collect();
+    arguments.retain(|argument| {
+        argument.starts_with("--shard=") || argument.starts_with("--lease-name=")
+    });
+    assert_eq!(arguments.len(), 2, "{arguments:?}");
+    arguments
+}
+
+/// Waits until the Lease of this holder was renewed for longer than a leader would go on without.
+async fn is_kept(place: &Place, holder: &str, duration: Duration) {
+    let leases: Api<Lease> = place.api();
+    eventually("the Lease is kept", async || {
+        let all = leases.list(&ListParams::default()).await;
+        let specs = all.expect("leases can be listed").items.into_iter();
+        let mut specs = specs.filter_map(|lease| lease.spec);
+        let held = specs.find(|spec| {
+            let held = spec.holder_identity.as_deref().unwrap_or_default();
+            held.starts_with(holder)
+        });
+        held.is_some_and(|spec| {
+            let (Some(taken), Some(renewed)) = (spec.acquire_time, spec.renew_time) else {
+                return false;
+            };
+            renewed.0.duration_since(taken.0).unsigned_abs() > duration * 2 / 3
+        })
+    })
+    .await;
+}
+
 #[test]
 fn each_shard_looks_after_its_own_connections_and_one_moves() {
     test("shards", async |place| {
@@ -79,7 +128,16 @@ fn each_shard_looks_after_its_own_connections_and_one_moves() {
             "{told}"
         );
 
-        let shard = place.operator("shard", &["--shard", "b"]);
+        // With the rights of the release that it is, which name its Lease.
+        let granted = grant_rendered(&place.client, &place.namespace, "shard").await;
+        granted.expect("the shard gets the rights of the chart");
+        let lease = Duration::from_secs(3);
+        let mut arguments = arguments_of_the_chart();
+        arguments.push(format!("--lease-duration={}s", lease.as_secs()));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let shard = place.operator("shard", &arguments);
+        shard.says("leading").await;
+        is_kept(place, "shard_", lease).await;
         shard.says("leading").await;
         eventually("the shard makes it ready", async || is_ready(place).await).await;
         assert_eq!((changes(&plain), changes(&shard) > 0), (0, true));

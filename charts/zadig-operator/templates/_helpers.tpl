@@ -17,6 +17,11 @@
 {{- end }}
 {{- end }}
 
+{{/* Name of the Lease: the program puts its shard behind --lease-name. */}}
+{{- define "zadig-operator.leaseName" -}}
+{{- include "zadig-operator.fullname" . }}{{ with .Values.shard }}-{{ . }}{{ end }}
+{{- end }}
+
 {{/* Labels that never change: they are in selectors. */}}
 {{- define "zadig-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "zadig-operator.name" . }}

@@ -9,12 +9,13 @@ use serde_json::Value;
 use xtask::tools::Tools;
 
 /// The values that the chart is rendered with: `ci/NAME-values.yaml`, or none for the first.
-pub(super) const CASES: [&str; 5] = [
+pub(super) const CASES: [&str; 6] = [
     "default",
     "everything",
     "namespaced",
     "highly-available",
     "monitored",
+    "shard",
 ];
 /// What `helm template` takes the cluster for; the version of the test control plane.
 const KUBERNETES: &str = "1.36.1";

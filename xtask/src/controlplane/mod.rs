@@ -17,7 +17,7 @@ pub use binaries::{Binaries, find};
 #[cfg(test)]
 pub(crate) use build::MODULE;
 pub(crate) use build::stamp;
-pub use rights::grant;
+pub use rights::{grant, grant_rendered};
 pub use run::{
     Access, Exclusive, Private, Started, User, demo_dir, down, exclusive, private, shared, status,
     up,

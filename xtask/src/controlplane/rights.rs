@@ -24,7 +24,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the chart was not rendered, or the API server does not take its roles.
 pub async fn grant(client: &Client, namespace: &str) -> Result<()> {
-    let file = paths::workspace().join("tests/chart/default.yaml");
+    grant_rendered(client, namespace, "default").await
+}
+
+/// Grants what a rendering of the chart grants, which is `tests/chart/CASE.yaml`.
+///
+/// # Errors
+/// As of [`grant`].
+pub async fn grant_rendered(client: &Client, namespace: &str, case: &str) -> Result<()> {
+    let file = paths::workspace().join(format!("tests/chart/{case}.yaml"));
     let text =
         fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text)?;
@@ -34,6 +42,7 @@ pub async fn grant(client: &Client, namespace: &str) -> Result<()> {
         name: User::Operator.name().to_owned(),
         namespace: None,
     };
+    let lease = lease(&objects);
     for mut object in objects {
         if object["subjects"].is_array() {
             object["subjects"] = json!([operator]);
@@ -54,7 +63,19 @@ pub async fn grant(client: &Client, namespace: &str) -> Result<()> {
             _ => {}
         }
     }
-    until_effective(client, namespace).await
+    until_effective(client, namespace, lease.as_deref()).await
+}
+
+/// Name of the Lease that a Role among these objects is about; none without an election.
+fn lease(objects: &[Value]) -> Option<String> {
+    let rules = objects
+        .iter()
+        .filter_map(|object| object["rules"].as_array());
+    let mut leases = rules
+        .flatten()
+        .filter(|rule| rule["resources"] == json!(["leases"]));
+    let named = leases.find_map(|rule| rule["resourceNames"][0].as_str());
+    named.map(str::to_owned)
 }
 
 async fn apply<K>(api: Api<K>, object: Value) -> Result<()>
@@ -70,14 +91,20 @@ where
 }
 
 /// Waits for what the operator does first in its own namespace and in all.
-async fn until_effective(client: &Client, namespace: &str) -> Result<()> {
+async fn until_effective(client: &Client, namespace: &str, lease: Option<&str>) -> Result<()> {
     let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+    let lease = lease.map(|name| {
+        json!({
+            "namespace": namespace, "verb": "update",
+            "group": "coordination.k8s.io", "resource": "leases", "name": name,
+        })
+    });
     let first = [
         json!({"namespace": namespace, "verb": "create", "resource": "secrets"}),
         json!({"verb": "list", "group": "zadig-operator.io", "resource": "zadigenvironments"}),
     ];
     let deadline = Instant::now() + PATIENCE;
-    for attributes in first {
+    for attributes in first.into_iter().chain(lease) {
         let question: SubjectAccessReview = serde_json::from_value(json!({
             "spec": {"user": User::Operator.name(), "resourceAttributes": attributes},
         }))?;
