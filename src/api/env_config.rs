@@ -23,7 +23,7 @@ use super::schema;
     status = "ZadigEnvConfigStatus",
     derive = "PartialEq",
     selectable = ".spec.environmentRef.name",
-    doc = "One ConfigMap, Secret, Ingress or PersistentVolumeClaim inside an environment of Zadig. Zadig restarts every service that refers to the object at each write, so nothing is written without a real change.",
+    doc = "One ConfigMap, Secret, Ingress or PersistentVolumeClaim inside an environment of Zadig. Zadig restarts every service that refers to the object at each write, so nothing is written without a real change, and what something else changes back is left alone after three repairs (DriftDoesNotConverge).",
     printcolumn = r#"{"name": "Ready", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].status", "description": "Whether the object in the environment is as declared."}"#,
     printcolumn = r#"{"name": "Reason", "type": "string", "jsonPath": ".status.conditions[?(@.type==\"Ready\")].reason", "description": "Why, in one word."}"#,
     printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.type", "description": "Kind of the object."}"#,

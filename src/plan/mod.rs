@@ -15,6 +15,7 @@ pub mod environment;
 pub mod home;
 pub mod management;
 pub mod redact;
+pub mod repairs;
 pub mod secret;
 pub mod service_binding;
 

@@ -107,7 +107,7 @@ impl Object {
 
     /// A person asks for another look.
     pub(crate) fn speak(&mut self) {
-        self.memory.repairs.clear();
+        self.memory.repairs.forget();
         self.memory.recreated_at = None;
         self.memory.retry = Retry::Now;
     }

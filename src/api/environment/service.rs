@@ -125,8 +125,9 @@ pub struct Container {
     /// Image with tag or digest, such as `registry.example.com/shop/api:1.4.2`.
     #[schemars(length(min = 1, max = 512))]
     pub image: String,
-    /// Enforce: always this image, repaired when something else changes it. OnCreate: set when the service is created, later left
-    /// alone, for example to the project's workflows. Default: Enforce.
+    /// Enforce: always this image, repaired when something else changes it; what keeps coming back is left alone after three times,
+    /// and told as DriftDoesNotConverge. OnCreate: set when the service is created, later left alone, for example to the project's
+    /// workflows. Default: Enforce.
     #[serde(default)]
     pub policy: FieldPolicy,
 }
@@ -145,8 +146,9 @@ pub struct Workload {
     /// Number of pods, from 0 to 1000.
     #[schemars(range(min = 0, max = 1000))]
     pub replicas: i32,
-    /// Enforce: always this number, repaired when something else changes it. OnCreate: set when the service is created, later
-    /// left alone, for example to an autoscaler. Default: Enforce.
+    /// Enforce: always this number, repaired when something else changes it; what keeps coming back is left alone after three
+    /// times, and told as DriftDoesNotConverge. OnCreate: set when the service is created, later left alone, for example to an
+    /// autoscaler. Default: Enforce.
     #[serde(default)]
     pub policy: FieldPolicy,
 }

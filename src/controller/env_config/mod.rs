@@ -40,8 +40,6 @@ use crate::plan::environment::lifetime::is_protected;
 use crate::plan::management::Rules;
 use crate::plan::{Licence, Plan};
 
-/// How long a repaired difference counts towards "does not converge".
-const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
 /// Calls of one thorough look: the object itself.
 const CALLS_PER_LOOK: usize = 1;
 
@@ -188,9 +186,10 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         .as_ref()
         .is_some_and(|known| known != &declared);
     let now = Timestamp::now();
-    if person_spoke || repairs_are_old(&local.memory, now) {
-        local.memory.repairs.clear();
+    if person_spoke {
+        local.memory.repairs.forget();
     }
+    local.memory.repairs.fade(local.memory.wrote_at, now);
     let zadig = match link(&environment, ctx, deleting).await? {
         Ok(zadig) => zadig,
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
@@ -230,6 +229,8 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         memory: local.memory.clone(),
     };
     let planned = plan(&desired, &observed);
+    let is_so = planned == Plan::InSync;
+    local.memory.repairs.looked(is_so, now);
     local.declared = Some(declared);
     local.rest = None;
     let (planned, proposed, shown) = match &desired {
@@ -375,12 +376,6 @@ pub(super) fn from_inventory(inventory: &ConfigInventory) -> Ownership {
             OwnershipState::Adopted
         },
     }
-}
-
-fn repairs_are_old(memory: &Memory, now: Timestamp) -> bool {
-    memory.wrote_at.is_some_and(|at| {
-        Duration::try_from(now.duration_since(at)).is_ok_and(|age| age >= REPAIRS_FORGOTTEN_AFTER)
-    })
 }
 
 async fn release(object: &ZadigEnvConfig, ctx: &Context, how: &'static str) -> Result<Step, Error> {

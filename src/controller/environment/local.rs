@@ -17,9 +17,6 @@ use crate::plan::environment::health::{self, Outlook, Trouble};
 use crate::plan::environment::memory::{Memory, Retry};
 use crate::plan::environment::{Action, Bound, Detail, Environment};
 
-/// How long a repaired difference counts towards "does not converge".
-const REPAIRS_FORGOTTEN_AFTER: Duration = Duration::from_hours(1);
-
 /// How often services are looked at that have been unhealthy for a while: the list does not show that they mend.
 const UNHEALTHY_LOOK: Duration = Duration::from_mins(1);
 
@@ -60,7 +57,6 @@ pub(in crate::controller) struct Local {
     pub(in crate::controller) warned: Option<Timestamp>,
     /// Zadig's word, and since when.
     word: Option<(String, Timestamp)>,
-    repaired: Option<Instant>,
 }
 
 impl Local {
@@ -84,7 +80,6 @@ impl Local {
             unhealthy_since: None,
             warned: None,
             word: None,
-            repaired: None,
         }
     }
 
@@ -108,7 +103,6 @@ impl Local {
     pub(in crate::controller) fn wrote(&mut self, now: Timestamp) {
         self.wrote = Some(Instant::now());
         self.wrote_at = Some(now);
-        self.repaired = Some(Instant::now());
         self.unhealthy_since = None;
         self.rest = None;
     }
@@ -136,17 +130,13 @@ impl Local {
         driver::list_since(self.rest.is_some() && !deleting, interval, after)
     }
 
-    /// Forgets repairs that are long ago, and all of them when a person spoke.
-    pub(in crate::controller) fn forget_repairs(&mut self, person_spoke: bool) {
-        let old = self
-            .repaired
-            .is_some_and(|at| at.elapsed() >= REPAIRS_FORGOTTEN_AFTER);
-        if old || person_spoke {
-            self.memory.repairs.clear();
-        }
+    /// Before a look: forgets repairs that no longer count, and all of them when a person spoke.
+    pub(in crate::controller) fn forget_repairs(&mut self, person_spoke: bool, now: Timestamp) {
         if person_spoke {
+            self.memory.repairs.forget();
             self.memory.retry = Retry::Now;
         }
+        self.memory.repairs.fade(self.wrote_at, now);
     }
 
     /// When the next thorough look is due, where one is due in every interval.

@@ -214,7 +214,7 @@ async fn attempt(
         local.memory.recreated_at = None;
         sharing::ask_again(object, &zadig);
     }
-    local.forget_repairs(person_spoke);
+    local.forget_repairs(person_spoke, Timestamp::now());
     if local.blocked && object.spec.sub_environment_of.is_some() {
         // Its base may have what was missing: whoever asks has seen something of it move, maybe before any list shows it.
         local.rest = None;
@@ -288,6 +288,8 @@ async fn attempt(
         stuck_after: zadig.intervals.stuck,
     };
     let planned = plan(&desired, &observed);
+    let is_so = planned == Plan::InSync;
+    local.memory.repairs.looked(is_so, now);
     let (mut planned, proposed, shown) = match &desired {
         Desired::Present(environment) => {
             let rules = Rules {

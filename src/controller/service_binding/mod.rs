@@ -205,7 +205,7 @@ async fn attempt(
         .declared
         .as_ref()
         .is_some_and(|known| known != &declared);
-    local.forget_repairs(person_spoke);
+    local.forget_repairs(person_spoke, Timestamp::now());
     if local.blocked && environment.spec.sub_environment_of.is_some() {
         // The base may have what was missing, as for the environment itself.
         local.rest = None;
@@ -279,6 +279,8 @@ async fn attempt(
         },
     };
     let planned = plan(&desired, &observed);
+    let is_so = planned == Plan::InSync;
+    local.memory.repairs.looked(is_so, now);
     let (planned, proposed, shown) = match &desired {
         Desired::Present(binding) => {
             let rules = Rules {

@@ -11,7 +11,6 @@ pub mod proposal;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,6 +21,7 @@ use super::environment::decide::elapsed;
 use super::environment::lifetime::protected_inside;
 use super::environment::{EnvStatus, join};
 use super::home::{Home, Place, busy, same_place};
+use super::repairs::{REPAIRS, Repairs};
 use super::{Licence, Plan};
 use crate::api::condition::Reason;
 use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
@@ -34,8 +34,6 @@ const BETWEEN_WRITES: Duration = Duration::from_secs(3);
 const SOON: Duration = Duration::from_secs(2);
 /// How soon to look again at what somebody else has to do first; its change usually tells earlier.
 const LATER: Duration = Duration::from_mins(1);
-/// Repairs of one difference after which it is left to a person.
-const REPAIRS: u32 = 3;
 
 /// What the object asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,8 +148,8 @@ pub enum Existence {
 pub struct Memory {
     /// When the object was last written by us.
     pub wrote_at: Option<Timestamp>,
-    /// By field path: how often the same difference was repaired lately.
-    pub repairs: BTreeMap<String, u32>,
+    /// By field path: how often the same difference was repaired.
+    pub repairs: Repairs,
     /// When the delete call was answered.
     pub delete_sent: Option<Timestamp>,
 }
@@ -165,15 +163,14 @@ impl Memory {
             Action::Delete => self.delete_sent = Some(now),
         }
         for field in repaired(action) {
-            *self.repairs.entry(field).or_default() += 1;
+            self.repairs.note(field);
         }
     }
 
     /// The memory after `action`, which was sent, was refused: nothing was repaired by it.
     pub fn was_refused(&mut self, action: &Action) {
         for field in repaired(action) {
-            let repairs = self.repairs.entry(field).or_default();
-            *repairs = repairs.saturating_sub(1);
+            self.repairs.take_back(&field);
         }
     }
 }
@@ -425,14 +422,14 @@ fn there(
 /// Why a difference is not repaired now: too soon after the last write, or once too often.
 fn held_back(fields: &[String], observed: &Observed) -> Option<Plan<Action>> {
     let memory = &observed.memory;
-    let again = |field: &&String| memory.repairs.get(*field) >= Some(&REPAIRS);
+    let again = |field: &&String| memory.repairs.exhausted(field);
     let again: Vec<&String> = fields.iter().filter(again).collect();
     // An object is replaced as a whole, so one field that does not stay as it was written holds up all.
     if !again.is_empty() {
         return Some(Plan::blocked(
             Reason::DriftDoesNotConverge,
             format!(
-                "{}: repaired {REPAIRS} times and different again; something else writes it, or the cluster does not keep it. Settle who owns it, then set the annotation {}",
+                "{}: repaired {REPAIRS} times and different again; something else writes it, or the cluster does not keep it, so it is left alone. Settle who owns it, then set the annotation {}",
                 join(again),
                 crate::api::RECONCILE_ANNOTATION
             ),

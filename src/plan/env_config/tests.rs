@@ -6,11 +6,12 @@ use insta::assert_snapshot;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Action, Config, Desired, Existence, Memory, Object, Observed, REPAIRS, Source, plan};
+use super::{Action, Config, Desired, Existence, Memory, Object, Observed, Source, plan};
 use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
 use crate::api::environment::{Creation, Ownership, OwnershipState, Scope};
 use crate::plan::environment::EnvStatus;
 use crate::plan::home::{Home, Place};
+use crate::plan::repairs::REPAIRS;
 use crate::plan::{Licence, Plan};
 
 const NOW: i64 = 1_790_000_000;
@@ -227,6 +228,20 @@ fn a_difference_that_comes_back_is_left_to_a_person() {
     assert_eq!(writes, usize::try_from(REPAIRS).unwrap());
     assert!(
         text(plan(&desired, &observed)).starts_with("blocked DriftDoesNotConverge data[level]:")
+    );
+    // Each write deletes pods, so it is left alone for good, not for a while.
+    let end = plan(&desired, &observed);
+    for _ in 0..24 {
+        observed.now += Duration::from_hours(1);
+        let wrote_at = observed.memory.wrote_at;
+        observed.memory.repairs.fade(wrote_at, observed.now);
+        assert_eq!(plan(&desired, &observed), end);
+        observed.memory.repairs.looked(false, observed.now);
+    }
+    observed.memory.repairs.forget();
+    assert!(
+        matches!(plan(&desired, &observed), Plan::Act(_)),
+        "a person asked"
     );
 }
 

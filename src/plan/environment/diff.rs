@@ -13,6 +13,7 @@ use super::{
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{DeployType, FieldPolicy, Prune, Scope, WorkloadKind};
+use crate::plan::repairs::REPAIRS;
 use crate::plan::{Blocked, Plan, Wait};
 
 /// A comparison in the making.
@@ -61,8 +62,8 @@ impl Diff {
             self.block(
                 Reason::DriftDoesNotConverge,
                 format!(
-                    "spec.{subject}: repaired {} times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation {}",
-                    super::memory::REPAIRS,
+                    "spec.{subject}: repaired {} times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation {}",
+                    REPAIRS,
                     crate::api::RECONCILE_ANNOTATION
                 ),
             );

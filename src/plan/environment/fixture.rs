@@ -24,8 +24,16 @@ use crate::api::environment::{
     OwnershipState, Prune, RegistryRef, Restore, Scope, WorkloadKind,
 };
 use crate::plan::budget::Allowance;
+use crate::plan::repairs::{REPAIRS, Repairs};
 use crate::plan::secret::SecretText;
 use crate::plan::{Blocked, Level, Plan};
+
+/// The difference was repaired so often that it is left to a person.
+pub(in crate::plan) fn exhaust(repairs: &mut Repairs, subject: &str) {
+    for _ in 0..REPAIRS {
+        repairs.note(subject.to_owned());
+    }
+}
 
 /// When everything is observed.
 pub(in crate::plan) const NOW: i64 = 1_790_000_000;

@@ -15,9 +15,7 @@ use crate::api::environment::{
     Rollout,
 };
 use crate::plan::budget::ENVIRONMENT;
-
-/// Repairs of one difference after which it is left to a person.
-pub const REPAIRS: u32 = 3;
+use crate::plan::repairs::Repairs;
 
 /// When a Helm release that could not be deployed is sent again.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -50,8 +48,8 @@ pub struct Memory {
     pub before: BTreeMap<String, Before>,
     /// By wish: when an image or a scale call was answered well. Kept in the process only.
     pub asked: BTreeMap<String, Timestamp>,
-    /// By subject: how often the same difference was repaired lately. Kept in the process only.
-    pub repairs: BTreeMap<String, u32>,
+    /// By subject: how often the same difference was repaired. Kept in the process only.
+    pub repairs: Repairs,
     /// By subject: calls that were refused and not answered well since, in the order of their refusal. Kept in the process
     /// only.
     pub refused: BTreeMap<String, u64>,
@@ -242,7 +240,7 @@ impl Memory {
                 if subject != ENVIRONMENT {
                     self.counted.remove(&subject);
                 }
-                *self.repairs.entry(subject).or_default() += 1;
+                self.repairs.note(subject);
             }
         }
     }
@@ -388,7 +386,7 @@ impl Memory {
             self.refused.insert(subject, next);
         }
         if let Some(subject) = sharing::counted_refusal(action) {
-            *self.repairs.entry(subject.to_owned()).or_default() += 1;
+            self.repairs.note(subject.to_owned());
         }
     }
 
@@ -410,9 +408,7 @@ impl Memory {
     /// Whether the difference with this subject came back too often.
     #[must_use]
     pub fn exhausted(&self, subject: &str) -> bool {
-        self.repairs
-            .get(subject)
-            .is_some_and(|count| *count >= REPAIRS)
+        self.repairs.exhausted(subject)
     }
 
     /// What Zadig renders for the service is about to change, and is taken anew at the next look.

@@ -409,7 +409,7 @@ fn enable(diff: &mut Diff, observed: &Observed, checks: Checks) {
             Reason::DriftDoesNotConverge,
             format!(
                 "spec.sharing: Zadig stopped half-way {} times, and each attempt replaces the pods that have no proxy; missing: {}. Find out what refuses it in the cluster, then set the annotation {RECONCILE_ANNOTATION}",
-                super::memory::REPAIRS,
+                crate::plan::repairs::REPAIRS,
                 checks.missing()
             ),
         ));

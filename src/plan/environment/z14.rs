@@ -49,8 +49,8 @@ fn z14_04_a_repair_that_does_not_last_ends_in_a_condition() {
         observed.memory.applied.get_mut("api").unwrap().rendered = Some("rendered-1".to_owned());
     }
     assert_snapshot!(planned(&desired, &observed), @"
-    blocked DriftDoesNotConverge spec.services[api].variables: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
-    blocked DriftDoesNotConverge spec.services[api].containers[api].image in Deployment/api: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    blocked DriftDoesNotConverge spec.services[api].variables: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    blocked DriftDoesNotConverge spec.services[api].containers[api].image in Deployment/api: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
     ");
     assert_eq!(calls, 6);
 }

@@ -117,7 +117,7 @@ fn z9_03_an_alias_that_does_not_stay_ends_in_a_condition() {
     for _ in 0..3 {
         observed = sent(&environment().alias("Shop"), &observed);
     }
-    assert_snapshot!(planned(&environment().alias("Shop"), &observed), @"blocked DriftDoesNotConverge spec.alias: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at");
+    assert_snapshot!(planned(&environment().alias("Shop"), &observed), @"blocked DriftDoesNotConverge spec.alias: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at");
 }
 
 #[test]

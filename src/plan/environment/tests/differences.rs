@@ -2,7 +2,9 @@
 
 use insta::assert_snapshot;
 
-use super::super::fixture::{allowance, environment, looked_at, observed, planned, service};
+use super::super::fixture::{
+    allowance, environment, exhaust, looked_at, observed, planned, service,
+};
 use super::super::{Action, Bound, Desired, LiveWorkload, Observed, plan, subject};
 use crate::api::environment::Prune;
 use crate::plan::Plan;
@@ -505,14 +507,14 @@ fn a_difference_that_comes_back_is_left_to_a_person_beside_the_rest() {
         .runs_image("api", "api:0")
         .runs_replicas("api", 1)
         .with(|o| {
-            o.memory.repairs.insert(
-                "services[api].workloads[Deployment/api].replicas".to_owned(),
-                3,
+            exhaust(
+                &mut o.memory.repairs,
+                "services[api].workloads[Deployment/api].replicas",
             );
         });
     assert_snapshot!(planned(&environment().service("api", api), &observed), @r#"
     image api Deployment/api/api Some("api:0") -> api:1
-    blocked DriftDoesNotConverge spec.services[api].workloads[Deployment/api].replicas: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    blocked DriftDoesNotConverge spec.services[api].workloads[Deployment/api].replicas: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
     "#);
 }
 
@@ -578,7 +580,7 @@ fn a_difference_of_one_service_that_comes_back_does_not_hold_up_the_others() {
         .running("b", &old)
         .with(|o| {
             for subject in ["services[a].variables", "globalVariables[REGION]"] {
-                o.memory.repairs.insert(subject.to_owned(), 3);
+                exhaust(&mut o.memory.repairs, subject);
             }
         });
     let desired = environment()
@@ -592,8 +594,8 @@ fn a_difference_of_one_service_that_comes_back_does_not_hold_up_the_others() {
       REGION:string="eu" [] "about REGION" {}
     update services
       b [LOG:string=debug]
-    blocked DriftDoesNotConverge spec.globalVariables[REGION]: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
-    blocked DriftDoesNotConverge spec.services[a].variables: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    blocked DriftDoesNotConverge spec.globalVariables[REGION]: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
+    blocked DriftDoesNotConverge spec.services[a].variables: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at
     "#);
 }
 

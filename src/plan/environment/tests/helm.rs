@@ -465,7 +465,7 @@ fn z4_21_values_that_failed_are_not_sent_again_and_better_ones_are() {
         format!("blocked ReleaseFailed the release of spec.services[web].helm {FAILED}")
     );
     // After a restart of this process as well.
-    let restarted = there.clone().with(|it| it.memory.repairs = BTreeMap::new());
+    let restarted = there.clone().with(|it| it.memory.repairs.forget());
     assert_eq!(planned(&desired, &restarted), planned(&desired, &there));
     let asked = there.clone().with(|it| it.memory.retry = Retry::Now);
     assert!(planned(&desired, &asked).starts_with("deploy releases"));

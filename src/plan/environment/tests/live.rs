@@ -6,10 +6,10 @@ use super::super::fixture::{
     environment, health_of, looked_at, observed, planned, sent, sent_first, service,
 };
 use super::super::health::{Trouble, health};
-use super::super::memory::REPAIRS;
 use super::super::{Desired, EnvStatus, Environment, Observed, RecordedWorkload, Service, plan};
 use crate::api::environment::{LiveDrift, Scope};
 use crate::plan::Plan;
+use crate::plan::repairs::REPAIRS;
 
 /// Every variable of the template is declared.
 fn whole() -> Service {
@@ -238,5 +238,5 @@ fn a_repair_that_does_not_last_ends_in_a_condition() {
     }
     // Each time noted and carried out, but for the note, which stands.
     assert_eq!(repairs, 1 + REPAIRS);
-    assert_snapshot!(planned(&declared, &seen), @"blocked DriftDoesNotConverge spec.services[api] in the cluster: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at");
+    assert_snapshot!(planned(&declared, &seen), @"blocked DriftDoesNotConverge spec.services[api] in the cluster: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at");
 }

@@ -1,10 +1,10 @@
 //! No difference is repaired for ever (Z§14.4): one row for each kind of repair.
 
 use super::super::fixture::{environment, observed, planned, service};
-use super::super::memory::REPAIRS;
 use super::super::{Action, Desired, Environment, Observed, Service, plan};
 use crate::api::environment::{LiveDrift, Prune};
 use crate::plan::Plan;
+use crate::plan::repairs::REPAIRS;
 
 fn api(service: Service) -> Environment {
     environment().service("api", service)
@@ -128,5 +128,14 @@ fn every_kind_of_difference_that_comes_back_is_left_to_a_person() {
         let says = format!("blocked DriftDoesNotConverge {field}: repaired 3 times");
         assert!(end.starts_with(&says), "{field}: {end}");
         assert_eq!(calls, REPAIRS, "{field}");
+        // However long it is left alone.
+        let wrote_at = Some(seen.now);
+        for _ in 0..24 {
+            seen.now += std::time::Duration::from_hours(1);
+            undo(&mut seen);
+            seen.memory.repairs.fade(wrote_at, seen.now);
+            assert_eq!(planned(&declared, &seen), end);
+            seen.memory.repairs.looked(false, seen.now);
+        }
     }
 }

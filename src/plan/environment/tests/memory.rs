@@ -1,6 +1,8 @@
 //! What is remembered after a look and after a call, and what a lost memory leads to (design §3).
 
-use super::super::fixture::{environment, looked_at, observed, planned, sent, sent_first, service};
+use super::super::fixture::{
+    environment, exhaust, looked_at, observed, planned, sent, sent_first, service,
+};
 use super::super::{Moved, Observed};
 
 /// Created by this object, and idle.
@@ -18,7 +20,7 @@ fn an_edit_that_was_not_repaired_is_still_one_at_the_next_look() {
         .seen_with("api", |seen| seen.rendered = Some("rendered-2".to_owned()))
         .present_with(|present| present.update_time += 1)
         .with(|o| {
-            o.memory.repairs.insert(subject.clone(), 3);
+            exhaust(&mut o.memory.repairs, &subject);
         });
     let before = planned(&desired, &edited);
     assert!(
@@ -27,7 +29,7 @@ fn an_edit_that_was_not_repaired_is_still_one_at_the_next_look() {
     );
     let after = looked_at(&desired, &edited);
     assert_eq!(planned(&desired, &after), before);
-    let retried = after.with(|o| o.memory.repairs.clear());
+    let retried = after.with(|o| o.memory.repairs.forget());
     assert_eq!(
         planned(&desired, &retried),
         "update services\n  api [LOG:string=debug]"

@@ -160,7 +160,7 @@ fn sharing_that_somebody_ended_is_repaired_three_times() {
         assert_eq!(planned(&desired, &observed), "enable sharing");
         observed = sent(&desired, &observed);
     }
-    assert_snapshot!(planned(&desired, &observed), @"blocked DriftDoesNotConverge spec.sharing: repaired 3 times and different again; something else writes it, or Zadig does not keep it. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at");
+    assert_snapshot!(planned(&desired, &observed), @"blocked DriftDoesNotConverge spec.sharing: repaired 3 times and different again; something else writes it, or Zadig does not keep it, so it is left alone. Settle who owns it, then set the annotation zadig-operator.io/reconcile-requested-at");
 }
 
 #[test]
