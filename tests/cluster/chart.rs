@@ -8,14 +8,15 @@ use std::fs;
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams, ValidationDirective};
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::api::{DELETION_ANNOTATION, FINALIZER};
 
-use crate::support::{EnvironmentFixture, Setup, World, scenario_with};
+use crate::support::{
+    EnvironmentFixture, Setup, World, is_taken, know_others, place, scenario_with,
+};
 
 /// Every object of a file in `tests/chart/`.
 fn rendered(case: &str) -> Vec<Value> {
@@ -32,25 +33,10 @@ fn is(object: &Value, kind: &str) -> bool {
     object["kind"] == kind
 }
 
-/// The objects of the kind that this is of; what has a namespace is moved to the scenario's.
-fn place(world: &World, object: &mut Value) -> Api<DynamicObject> {
-    let text = |value: &Value| value.as_str().expect("every object has it").to_owned();
-    let (version, kind) = (text(&object["apiVersion"]), text(&object["kind"]));
-    let (group, version) = version.rsplit_once('/').unwrap_or(("", &version));
-    let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &kind));
-    if kind == "NetworkPolicy" {
-        "networkpolicies".clone_into(&mut resource.plural);
-    }
-    if object["metadata"]["namespace"].is_null() {
-        return Api::all_with(world.client.clone(), &resource);
-    }
-    object["metadata"]["namespace"] = world.namespace.clone().into();
-    Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
-}
-
 #[test]
 fn the_api_server_takes_every_object_of_the_chart() {
     scenario_with(Setup::default().without_connection(), async |world| {
+        know_others(world).await;
         let mut kinds = BTreeSet::new();
         for case in [
             "default",
@@ -60,25 +46,9 @@ fn the_api_server_takes_every_object_of_the_chart() {
             "monitored",
             "shard",
         ] {
-            for mut object in rendered(case) {
-                // The definitions of these come with the Prometheus operator.
-                if is(&object, "ServiceMonitor") || is(&object, "PrometheusRule") {
-                    continue;
-                }
-                let api = place(world, &mut object);
+            for object in rendered(case) {
                 kinds.insert(object["kind"].as_str().unwrap_or_default().to_owned());
-                let name = object["metadata"]["name"]
-                    .as_str()
-                    .unwrap_or_default()
-                    .to_owned();
-                let params = PatchParams {
-                    dry_run: true,
-                    // A field that Kubernetes does not know is a mistake, not to be dropped in silence.
-                    field_validation: Some(ValidationDirective::Strict),
-                    ..PatchParams::apply("scenario").force()
-                };
-                let tried = api.patch(&name, &params, &Patch::Apply(&object)).await;
-                tried.unwrap_or_else(|error| panic!("{case}: {error}\n{object:#}"));
+                is_taken(world, object).await;
             }
         }
         let expected = [
@@ -89,10 +59,12 @@ fn the_api_server_takes_every_object_of_the_chart() {
             "NetworkPolicy",
             "Pod",
             "PodDisruptionBudget",
+            "PrometheusRule",
             "Role",
             "RoleBinding",
             "Service",
             "ServiceAccount",
+            "ServiceMonitor",
             "ValidatingAdmissionPolicy",
             "ValidatingAdmissionPolicyBinding",
         ];

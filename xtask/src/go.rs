@@ -1,11 +1,10 @@
 //! Programs built from Go modules, once, into the user's cache.
 //!
 //! A directory with a `go.mod` and a `go.sum` pins everything; a changed pin, or a changed source of our own, is another directory of the
-//! cache, so an old build is never taken for a new one. The build happens in a directory beside and is renamed when it is complete; a file lock keeps two
-//! processes apart.
+//! cache, so an old build is never taken for a new one.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +13,7 @@ use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 
 use crate::console::{Task, tail};
+use crate::once::Once;
 use crate::paths;
 
 /// The go line of each `go.mod`; a Go of 1.21 or newer fetches the right one by itself.
@@ -47,31 +47,13 @@ pub(crate) struct Module {
 impl Module {
     /// The directory with the programs, building them if need be.
     pub(crate) fn cached_or_built(&self) -> Result<PathBuf> {
-        let cache = paths::cache()?;
-        let dir = cache.join(self.key()?);
-        if self.is_complete(&dir) {
-            return Ok(dir);
-        }
-        fs::create_dir_all(&cache).with_context(|| format!("cannot create {}", cache.display()))?;
-        let lock = File::create(cache.join(format!("{}.lock", self.name)))?;
-        if lock.try_lock().is_err() {
-            let waiting = format!("Waiting for another process that builds {}", self.shown);
-            let task = Task::start(waiting);
-            lock.lock()?;
-            task.done();
-        }
-        // Somebody else may have built it while we waited.
-        if !self.is_complete(&dir) {
-            let draft = format!(".building-{}-", self.name);
-            remove_leftovers(&cache, &draft)?;
-            let draft = tempfile::Builder::new().prefix(&draft).tempdir_in(&cache)?;
-            self.build(draft.path())?;
-            if dir.exists() {
-                fs::remove_dir_all(&dir)?;
-            }
-            fs::rename(draft.keep(), &dir)?;
-        }
-        Ok(dir)
+        let key = self.key()?;
+        let once = Once {
+            name: self.name,
+            key: &key,
+            shown: self.shown,
+        };
+        once.found_or(|dir| self.is_complete(dir), |draft| self.build(draft))
     }
 
     fn is_complete(&self, dir: &Path) -> bool {
@@ -187,17 +169,6 @@ impl Module {
         }
         Ok(())
     }
-}
-
-/// While we hold the lock, a directory in the making belongs to a process that was killed.
-fn remove_leftovers(cache: &Path, draft: &str) -> Result<()> {
-    for entry in fs::read_dir(cache)? {
-        let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(draft) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 fn go(module: &Path) -> Command {

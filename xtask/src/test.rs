@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Deserialize;
 use xtask::console::took;
-use xtask::{controlplane, gitops, paths, prometheus};
+use xtask::{controlplane, definitions, gitops, paths, prometheus};
 
 use crate::cargo::{Tool, cargo, run};
 use crate::{chart, docs, generate};
@@ -127,6 +127,7 @@ impl Step {
                 println!("{}", found.apiserver.display());
                 gitops::Judge::find()?;
                 gitops::setters()?;
+                definitions::find()?;
             }
             Self::Cluster => {
                 let mut command = cargo(&["test", "--workspace"]);

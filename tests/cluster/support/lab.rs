@@ -63,7 +63,9 @@ impl Lab {
         let control_plane = exclusive().await?;
         let access = control_plane.access.clone();
         let client = access.client(User::Admin).await?;
-        install_crds(&client).await?;
+        for crd in api::custom_resource_definitions() {
+            install(&client, &crd).await?;
+        }
         if !control_plane.is_fresh() {
             remove_leftovers(&client).await?;
         }
@@ -127,19 +129,18 @@ pub(super) fn log_path() -> PathBuf {
     paths::cluster().join("operator-under-test.log")
 }
 
-async fn install_crds(client: &Client) -> Result<()> {
+/// Applies a definition and waits until the API server has taken it up.
+pub(super) async fn install(client: &Client, crd: &CustomResourceDefinition) -> Result<()> {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for crd in api::custom_resource_definitions() {
-        let name = crd.name_any();
-        let params = PatchParams::apply("scenarios").force();
-        crds.patch(&name, &params, &Patch::Apply(&crd))
-            .await
-            .with_context(|| format!("the API server does not take the CRD {name}"))?;
-        let established = await_condition(crds.clone(), &name, conditions::is_crd_established());
-        tokio::time::timeout(CRD_PATIENCE, established)
-            .await
-            .with_context(|| format!("the CRD {name} was not established"))??;
-    }
+    let name = crd.name_any();
+    let params = PatchParams::apply("scenarios").force();
+    crds.patch(&name, &params, &Patch::Apply(crd))
+        .await
+        .with_context(|| format!("the API server does not take the CRD {name}"))?;
+    let established = await_condition(crds, &name, conditions::is_crd_established());
+    tokio::time::timeout(CRD_PATIENCE, established)
+        .await
+        .with_context(|| format!("the CRD {name} was not established"))??;
     Ok(())
 }
 
