@@ -1,6 +1,7 @@
 //! What a team does with its service in somebody else's environment.
 
-use kube::api::{Patch, PatchParams};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::environment::ZadigEnvironment;
@@ -181,6 +182,25 @@ fn a_binding_from_a_namespace_that_is_not_admitted_learns_nothing() {
         );
         world.delete::<ZadigServiceBinding>("web").await;
         world.await_gone::<ZadigServiceBinding>("web").await;
+    });
+}
+
+#[test]
+fn an_older_binding_that_is_not_admitted_claims_nothing() {
+    scenario(async |world| {
+        environment(world).await;
+        let outside = world.namespace_beside("outsider", json!({})).await;
+        let mut older = world.binding("dev", &json!({"name": "web"}), json!({}));
+        older.metadata.namespace = Some(outside.clone());
+        older.spec.environment_ref.namespace = Some(world.namespace.clone());
+        let api: Api<ZadigServiceBinding> = Api::namespaced(world.client.clone(), &outside);
+        let made = api.create(&PostParams::default(), &older).await;
+        made.expect("anybody may try");
+        let ours = world.binding("dev", &json!({"name": "web"}), json!({}));
+        world.apply(&ours).await;
+        ready(world, "web").await;
+        let gone = api.delete("web", &DeleteParams::default()).await;
+        gone.expect("it is there");
     });
 }
 

@@ -38,7 +38,7 @@ use crate::api::service_binding::{
 use crate::api::{FINALIZER, RECONCILE_ANNOTATION};
 use crate::error::Error;
 use crate::plan::budget::Counted;
-use crate::plan::claim::{Claim, rival};
+use crate::plan::claim::rival;
 use crate::plan::environment::health::health;
 use crate::plan::environment::lifetime::is_protected;
 use crate::plan::environment::memory::Memory;
@@ -258,7 +258,7 @@ async fn attempt(
         home,
         inline,
         handed_over,
-        rival: rival_of(object, ctx),
+        rival: rival_of(object, &environment, ctx).await?,
         inner: env::Observed {
             now,
             key: key.clone(),
@@ -705,21 +705,26 @@ fn selector(key: &EnvKey, service: &str) -> Option<String> {
     (key.scope == Scope::Test).then(|| format!("s-product={},s-service={service}", key.project))
 }
 
-/// An older object that claims the same service.
-fn rival_of(object: &ZadigServiceBinding, ctx: &Context) -> Option<String> {
+/// An older object that claims the same service and may do so.
+async fn rival_of(
+    object: &ZadigServiceBinding,
+    environment: &ZadigEnvironment,
+    ctx: &Context,
+) -> Result<Option<String>, Error> {
+    let Some(mine) = driver::age(object) else {
+        return Ok(None);
+    };
     let home = Context::home_of(object);
-    let others: Vec<Claim> = ctx
-        .bindings
-        .state()
-        .iter()
-        .filter(|other| {
-            other.uid() != object.uid()
-                && Context::home_of(other) == home
-                && other.spec.service.name == object.spec.service.name
-        })
-        .filter_map(|other| driver::age(&**other))
-        .collect();
-    rival(&driver::age(object)?, &others).map(|claim| format!("{}/{}", claim.namespace, claim.name))
+    let mut others = Vec::new();
+    for other in ctx.bindings.state() {
+        let same = other.uid() != object.uid()
+            && Context::home_of(&other) == home
+            && other.spec.service.name == object.spec.service.name;
+        if same && ctx.may_bind(&other, environment).await? {
+            others.extend(driver::age(&*other));
+        }
+    }
+    Ok(rival(&mine, &others).map(|claim| format!("{}/{}", claim.namespace, claim.name)))
 }
 
 fn deletion_policy(object: &ZadigServiceBinding) -> Option<BindingDeletion> {
