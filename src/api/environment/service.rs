@@ -59,8 +59,8 @@ pub struct Service {
         extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["kind", "name"])
     )]
     pub workloads: Vec<Workload>,
-    /// Any text; each change of it restarts the service once: its pods are deleted, all at once. Zadig 4.2 can restart the first
-    /// Deployment of a service only; where the service has anything else, it is told with the reason NeedsNewerZadig. Removing
+    /// Any text; each change of it restarts the service once: its pods are deleted, all at once. Zadig 4.2 can
+    /// restart a service only whose one workload is a Deployment; any other is told with the reason NeedsNewerZadig. Removing
     /// it restarts nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = schema::NAME_MAX))]

@@ -558,7 +558,7 @@ fn restarts(
             diff.blocked.push(Blocked::new(
                 Reason::NeedsNewerZadig,
                 format!(
-                    "spec.services[{name}].restartToken: Zadig restarts no {} before 4.3, and says success; upgrade Zadig, or restart it by other means and put the token back",
+                    "spec.services[{name}].restartToken: before 4.3 Zadig restarts the only Deployment of a service and nothing else, and says success; here it would have to restart {}; upgrade Zadig, or restart by other means and put the token back",
                     join(&workloads)
                 ),
             ));

@@ -1,7 +1,7 @@
 //! How a service is restarted, which depends on the server.
 //!
-//! The route for it (#38) deletes the pods of one Deployment. Before 5.0 it says success for a StatefulSet and does nothing
-//! (Z§4.16), and nothing tells 5.0 from 4.3 (Z§12). But from 4.3 on pods can be deleted one by one.
+//! The route for it (#38) deletes the pods of one Deployment, the first of the service. Before 5.0 it says success for a
+//! StatefulSet and does nothing (Z§4.16), and nothing tells 5.0 from 4.3 (Z§12). But from 4.3 on pods can be deleted one by one.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ pub enum Way {
     Service,
     /// The routes of these pods.
     Pods(BTreeSet<String>),
-    /// Nothing would restart these workloads.
+    /// Nothing would restart all of these workloads.
     None(BTreeSet<String>),
 }
 
@@ -27,15 +27,18 @@ pub fn way(live: Option<&[LiveWorkload]>, level: Level) -> Way {
         .iter()
         .filter(|workload| !matches!(workload.kind.as_str(), "CronJob" | "Job"))
         .collect();
-    let others: BTreeSet<String> = workloads
-        .iter()
-        .filter(|workload| workload.kind != "Deployment")
-        .map(|workload| format!("{}/{}", workload.kind, workload.name))
-        .collect();
+    let by_route = match &workloads[..] {
+        [] => true,
+        [only] => only.kind == "Deployment",
+        // Which of them is the first is Zadig's to know.
+        _ => false,
+    };
     match level {
-        Level::V42 if others.is_empty() => Way::Service,
-        Level::V42 => Way::None(others),
-        Level::V43 if others.is_empty() && workloads.len() <= 1 => Way::Service,
+        _ if by_route => Way::Service,
+        Level::V42 => {
+            let names = workloads.iter();
+            Way::None(names.map(|it| format!("{}/{}", it.kind, it.name)).collect())
+        }
         Level::V43 => {
             let pods = workloads.iter().flat_map(|workload| &workload.pods);
             Way::Pods(pods.map(|pod| pod.name.clone()).collect())
@@ -79,13 +82,13 @@ mod tests {
             ),
             (
                 vec![web(), db()],
-                Way::None(set(&["StatefulSet/db"])),
+                Way::None(set(&["Deployment/web", "StatefulSet/db"])),
                 Way::Pods(set(&["db-0", "web-0"])),
             ),
             // The route knows the first alone.
             (
                 vec![web(), api()],
-                Way::Service,
+                Way::None(set(&["Deployment/api", "Deployment/web"])),
                 Way::Pods(set(&["api-0", "web-0"])),
             ),
             (
