@@ -48,10 +48,12 @@ struct Probe {
 struct Down(Reason, String, Duration);
 
 /// Reconciles one connection.
-pub(super) async fn reconcile(
-    object: Arc<ZadigConnection>,
-    ctx: Arc<Context>,
-) -> Result<Requeue, Error> {
+pub(super) async fn reconcile(object: Arc<ZadigConnection>, ctx: Arc<Context>) -> Requeue {
+    let attempt = attempt(object, ctx).await;
+    attempt.unwrap_or_else(|error| after_error(&error))
+}
+
+async fn attempt(object: Arc<ZadigConnection>, ctx: Arc<Context>) -> Result<Requeue, Error> {
     if let Some(wait) = ctx.written.wait(&*object) {
         return Ok(Requeue::after(wait));
     }
@@ -138,7 +140,7 @@ pub(super) fn key(object: &ZadigConnection) -> ConnectionKey {
 }
 
 /// When a failed reconcile is tried again.
-pub(super) fn after_error(error: &Error) -> Requeue {
+fn after_error(error: &Error) -> Requeue {
     tracing::warn!(error = error.chain(), "connection not reconciled");
     Requeue::after(match error.retry() {
         Retry::After(after) => after,

@@ -1,6 +1,7 @@
 //! What a reconcile is given.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -54,6 +55,10 @@ pub(super) struct Context {
     pub(super) connection_wakes: UnboundedSender<ObjectRef<ZadigConnection>>,
     /// When each environment's Ready reason was last told in an event, by uid.
     pub(super) told: Mutex<HashMap<String, Reason>>,
+    /// Whether every store shows what is there.
+    pub(super) all_listed: AtomicBool,
+    /// How often this process made each environment, by uid.
+    pub(super) made: Mutex<HashMap<String, u32>>,
     /// What of each status was written last.
     pub(super) written: Written,
     /// The objects that came into being under the eyes of this process.
@@ -213,6 +218,26 @@ impl Context {
     pub(super) fn is_suspended(&self, environment: &ZadigEnvironment) -> bool {
         self.connection(&Self::connection_key(environment))
             .is_some_and(|connection| connection.spec.suspend)
+    }
+
+    /// Whether every store shows what is there. Before that everything is asked for by its own list, and nothing is reconciled:
+    /// nobody needs to be woken by another's.
+    pub(super) fn has_listed_all(&self) -> bool {
+        self.all_listed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that an environment was made, by which what was inside it is gone.
+    pub(super) fn was_made(&self, environment: &ZadigEnvironment) {
+        if let Some(uid) = environment.uid() {
+            *lock(&self.made).entry(uid).or_default() += 1;
+        }
+        self.wake_inside(environment);
+    }
+
+    /// How often this process made an environment.
+    pub(super) fn times_made(&self, environment: &ZadigEnvironment) -> u32 {
+        let uid = environment.uid().unwrap_or_default();
+        lock(&self.made).get(&uid).copied().unwrap_or_default()
     }
 
     /// Asks for a reconcile of everything that is declared apart from an environment and belongs to it.

@@ -117,6 +117,10 @@ pub(super) fn list_since(
 pub(super) struct Failures {
     count: u32,
     outage_since: Option<Timestamp>,
+    /// Until when the same is not tried again, whoever asks.
+    held_until: Option<Instant>,
+    /// Statuses in a row that could not be written.
+    unwritten: u32,
 }
 
 /// What comes of a failed attempt.
@@ -128,6 +132,18 @@ enum Judgement {
 }
 
 impl Failures {
+    /// Whether the last attempt failed.
+    pub(super) fn last(&self) -> bool {
+        self.count > 0
+    }
+
+    /// How long what was refused is not tried again, unless something else is declared. Our own claim, which is made before a call
+    /// and taken back after its refusal, is a change that wakes the object.
+    pub(super) fn hold(&self) -> Option<Duration> {
+        let wait = self.held_until?.saturating_duration_since(Instant::now());
+        (!wait.is_zero()).then_some(wait)
+    }
+
     /// Counts a failure and decides what is told of it.
     ///
     /// An outage of Zadig is told on the connection; an object that was Ready says nothing of it for a while, as thousands of
@@ -159,6 +175,10 @@ impl Failures {
             if young && is_ready(object) {
                 return Judgement::Keep("outage", jittered(after));
             }
+        }
+        if matches!(error.retry(), Retry::Backoff) && !error.is_outage() {
+            // What is due is a tenth earlier at most.
+            self.held_until = Some(Instant::now() + after.mul_f64(0.8));
         }
         let told = match error.retry() {
             Retry::After(_) if error.reason() == Reason::KubernetesError => {
@@ -241,10 +261,8 @@ pub(super) enum Step<T> {
 
 /// Tells how a reconcile ended, with status, event, log and metrics, and when to come back.
 ///
-/// `status` makes the new status of an outcome and what was found; it is not called when there is nothing to tell.
-///
-/// # Errors
-/// When the status cannot be written.
+/// `status` makes the new status of an outcome and what was found; it is not called when there is nothing to tell. A status that
+/// cannot be written is not lost: the object is looked at again, and does not rest.
 pub(super) async fn conclude<K: Managed, T: Default>(
     object: &K,
     ctx: &Context,
@@ -252,20 +270,23 @@ pub(super) async fn conclude<K: Managed, T: Default>(
     started: Instant,
     step: Result<Step<T>, Error>,
     status: impl FnOnce(&Outcome, T, Timestamp) -> K::Status,
-) -> Result<Requeue, Error> {
+) -> Requeue {
     let now = Timestamp::now();
     let (outcome, found, after) = match step {
         Ok(Step::Quiet(after)) => {
             metrics::reconciled::<K>("quiet", started);
-            return Ok(Requeue::after(after));
+            return Requeue::after(after);
         }
         Ok(Step::Released(how)) => {
             tracing::info!(how, "released");
             metrics::reconciled::<K>("released", started);
-            return Ok(Requeue::when_asked());
+            return Requeue::when_asked();
         }
         Ok(Step::Tell(outcome, found, after)) => {
-            *failures = Failures::default();
+            *failures = Failures {
+                unwritten: failures.unwritten,
+                ..Failures::default()
+            };
             (outcome, found, after)
         }
         Err(error) => {
@@ -273,31 +294,38 @@ pub(super) async fn conclude<K: Managed, T: Default>(
             match failures.judge(&error, object, now) {
                 Judgement::Keep(word, after) => {
                     metrics::reconciled::<K>(word, started);
-                    return Ok(Requeue::after(after));
+                    return Requeue::after(after);
                 }
                 Judgement::Tell(outcome, after) => (outcome, T::default(), after),
             }
         }
     };
     let new = status(&outcome, found, now);
-    write_status(object, ctx, &new, &outcome).await?;
+    if let Err(error) = write_status(object, ctx, &new, &outcome).await {
+        // What was found is told after another look.
+        *rest = None;
+        failures.unwritten = failures.unwritten.saturating_add(1);
+        let after = backoff(failures.unwritten);
+        tracing::warn!(
+            error = error.chain(),
+            retry_in_s = after.as_secs(),
+            "the status could not be written"
+        );
+        metrics::reconciled::<K>("unwritten", started);
+        return Requeue::after(after);
+    }
+    failures.unwritten = 0;
     metrics::reconciled::<K>(outcome.word(), started);
     let is_ready = ready(K::conditions(&new)).is_some_and(Condition::is_true);
     let reported = object.status().map(K::conditions).unwrap_or_default();
     ctx.births
         .reconciled(object, !reported.is_empty(), is_ready, started);
     // Whoever rests comes back when the next look is due, not earlier in vain.
-    Ok(Requeue::after(if rest.is_some() {
+    Requeue::after(if rest.is_some() {
         after
     } else {
         jittered(after)
-    }))
-}
-
-/// When a reconcile is tried again whose outcome could not be told; everything else it judges by itself.
-pub(super) fn after_error(error: &Error) -> Requeue {
-    tracing::debug!(error = error.chain(), "the status could not be written");
-    Requeue::after(Duration::from_secs(1))
+    })
 }
 
 /// Whose object it is, by its annotation.
@@ -322,26 +350,29 @@ pub(super) fn age<K: Managed>(object: &K) -> Option<Claim> {
 }
 
 /// Stores whose object it is: annotation and finalizer in one patch, on the very version that was read.
+///
+/// False: it is being deleted meanwhile, and cannot get the finalizer any more. What is created for it now would be left behind.
 pub(super) async fn claim<K: Managed>(
     object: &K,
     ctx: &Context,
     ownership: &Ownership,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let current = api(object, ctx)
         .get_metadata(&object.name_any())
         .await
         .map_err(Error::kubernetes("read the object before it is claimed"))?;
     let mut finalizers = current.finalizers().to_vec();
-    if current.metadata.deletion_timestamp.is_none()
-        && !finalizers.iter().any(|name| name == FINALIZER)
-    {
+    if !finalizers.iter().any(|name| name == FINALIZER) {
+        if current.metadata.deletion_timestamp.is_some() {
+            return Ok(false);
+        }
         finalizers.push(FINALIZER.to_owned());
     }
     let text = serde_json::to_string(ownership).unwrap_or_default();
     if current.finalizers() == finalizers
         && current.annotations().get(OWNERSHIP_ANNOTATION) == Some(&text)
     {
-        return Ok(());
+        return Ok(true);
     }
     let patch = json!({"metadata": {
         "uid": object.meta().uid,
@@ -349,7 +380,8 @@ pub(super) async fn claim<K: Managed>(
         "annotations": {OWNERSHIP_ANNOTATION: text},
         "finalizers": finalizers,
     }});
-    patch_metadata(object, ctx, &patch, "record the ownership").await
+    patch_metadata(object, ctx, &patch, "record the ownership").await?;
+    Ok(true)
 }
 
 /// Stores the claim anew on an object that lost it: restored from a backup, or replaced by a tool. Its deletion would
@@ -362,7 +394,11 @@ pub(super) async fn keep_claim<K: Managed>(
     let claimed = object.finalizers().iter().any(|name| name == FINALIZER)
         && object.annotations().contains_key(OWNERSHIP_ANNOTATION);
     match record {
-        Some(record) if !claimed => claim(object, ctx, record).await,
+        Some(record) if !claimed => {
+            // One that is being deleted has no use for it.
+            claim(object, ctx, record).await?;
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

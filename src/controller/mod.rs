@@ -22,8 +22,9 @@ mod write;
 mod written;
 mod zadig;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -62,6 +63,8 @@ const TICK: Duration = Duration::from_millis(250);
 const LICENCE_RETRY: Duration = Duration::from_mins(2);
 /// How often a connection is told that its users changed: a thousand that come at once are one change.
 const USERS_TICK: Duration = Duration::from_secs(1);
+/// How many changed Secrets or ConfigMaps are looked up together.
+const SOURCES_AT_ONCE: usize = 1000;
 
 /// What the controllers need to know of their process.
 #[derive(Clone, Debug)]
@@ -131,6 +134,8 @@ pub async fn run(
         wake_binding,
         connection_wakes: wake_connection,
         told: Mutex::default(),
+        all_listed: AtomicBool::default(),
+        made: Mutex::default(),
         written: Written::default(),
         births: Births::default(),
         changed_users: Mutex::default(),
@@ -145,7 +150,9 @@ pub async fn run(
     let environment_changes = {
         let ctx = Arc::clone(&ctx);
         watch::own(&client, &settings.watch_namespaces, environments_writer).map(move |object| {
-            on_environment(&ctx, &object);
+            if ctx.has_listed_all() {
+                on_environment(&ctx, &object);
+            }
             ObjectRef::from_obj(&*object)
         })
     };
@@ -153,7 +160,9 @@ pub async fn run(
         let ctx = Arc::clone(&ctx);
         watch::own(&client, &settings.watch_namespaces, configs_writer).map(
             move |object: Arc<ZadigEnvConfig>| {
-                on_config(&ctx, &object);
+                if ctx.has_listed_all() {
+                    on_config(&ctx, &object);
+                }
                 ObjectRef::from_obj(&*object)
             },
         )
@@ -162,7 +171,9 @@ pub async fn run(
         let ctx = Arc::clone(&ctx);
         watch::own(&client, &settings.watch_namespaces, bindings_writer).map(
             move |object: Arc<ZadigServiceBinding>| {
-                on_binding(&ctx, &object);
+                if ctx.has_listed_all() {
+                    on_binding(&ctx, &object);
+                }
                 ObjectRef::from_obj(&*object)
             },
         )
@@ -177,7 +188,9 @@ pub async fn run(
                     ctx.hub.remove(&key);
                     ctx.tallies.remove(&key);
                 }
-                ctx.wake_users(&key);
+                if ctx.has_listed_all() {
+                    ctx.wake_users(&key);
+                }
                 ObjectRef::from_obj(&*object)
             },
         )
@@ -188,7 +201,7 @@ pub async fn run(
         stream::select(environment_changes, woken(environments_woken)),
         settings.concurrency.into(),
         &shutdown,
-        |object| shard::reconcile(object, &ctx, environment::reconcile, driver::after_error),
+        |object| shard::reconcile(object, &ctx, environment::reconcile),
     );
     let configs_done = queue::run(
         configs,
@@ -196,7 +209,7 @@ pub async fn run(
         stream::select(config_changes, woken(configs_woken)),
         settings.concurrency.into(),
         &shutdown,
-        |object| shard::reconcile(object, &ctx, env_config::reconcile, driver::after_error),
+        |object| shard::reconcile(object, &ctx, env_config::reconcile),
     );
     let bindings_done = queue::run(
         bindings,
@@ -204,14 +217,7 @@ pub async fn run(
         stream::select(binding_changes, woken(bindings_woken)),
         settings.concurrency.into(),
         &shutdown,
-        |object| {
-            shard::reconcile(
-                object,
-                &ctx,
-                service_binding::reconcile,
-                driver::after_error,
-            )
-        },
+        |object| shard::reconcile(object, &ctx, service_binding::reconcile),
     );
     let connections_done = queue::run(
         connections,
@@ -219,7 +225,7 @@ pub async fn run(
         stream::select(connection_changes, woken(connections_woken)),
         settings.concurrency.into(),
         &shutdown,
-        |object| shard::reconcile(object, &ctx, connection::reconcile, connection::after_error),
+        |object| shard::reconcile(object, &ctx, connection::reconcile),
     );
     let watching = async {
         tokio::select! {
@@ -258,6 +264,7 @@ async fn all_listed(ctx: &Context) {
         ctx.configs.wait_until_ready(),
         ctx.bindings.wait_until_ready(),
     );
+    ctx.all_listed.store(true, Ordering::Relaxed);
 }
 
 /// An object that changed may be what an environment waits for, and may end another's conflict.
@@ -340,20 +347,34 @@ where
         + 'static,
 {
     let apis = watch::apis::<PartialObjectMeta<K>>(client, &settings.watch_namespaces);
-    let mut changes = stream::select_all(apis.into_iter().map(|api| {
+    let changes = stream::select_all(apis.into_iter().map(|api| {
         Box::pin(
             kube::runtime::watcher(api, watcher::Config::default())
                 .default_backoff()
                 .touched_objects(),
         )
     }));
-    while let Some(change) = changes.next().await {
-        let Ok(object) = change else { continue };
-        let (namespace, name) = (object.namespace(), object.name_any());
-        let wanted = (kind, name);
+    // A list of thousands is one look through our objects, not thousands.
+    let mut changes = changes.ready_chunks(SOURCES_AT_ONCE);
+    while let Some(chunk) = changes.next().await {
+        let mut changed: HashMap<Option<String>, HashSet<(SourceKind, String)>> = HashMap::new();
+        for change in chunk {
+            match change {
+                Ok(object) => {
+                    let of_namespace = changed.entry(object.namespace()).or_default();
+                    of_namespace.insert((kind, object.name_any()));
+                }
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    let kind = K::kind(&());
+                    tracing::warn!(%kind, error, "a watch failed and begins anew");
+                }
+            }
+        }
+        let in_namespace = |namespace: Option<String>| changed.get(&namespace);
         for environment in ctx.environments.state() {
-            if environment.namespace() == namespace
-                && desired::sources(&environment.spec).contains(&wanted)
+            if let Some(changed) = in_namespace(environment.namespace())
+                && names_one(changed, desired::sources(&environment.spec))
             {
                 let _ = ctx
                     .wake_environment
@@ -361,27 +382,34 @@ where
             }
         }
         for config in ctx.configs.state() {
-            if config.namespace() == namespace
-                && env_config::sources(&config.spec).contains(&wanted)
+            if let Some(changed) = in_namespace(config.namespace())
+                && names_one(changed, env_config::sources(&config.spec))
             {
                 let _ = ctx.wake_config.send(ObjectRef::from_obj(&*config));
             }
         }
         for binding in ctx.bindings.state() {
-            if binding.namespace() == namespace
-                && service_binding::sources(&binding.spec).any(|source| source == wanted)
+            if let Some(changed) = in_namespace(binding.namespace())
+                && names_one(changed, service_binding::sources(&binding.spec))
             {
                 let _ = ctx.wake_binding.send(ObjectRef::from_obj(&*binding));
             }
         }
         for connection in ctx.connections.state() {
-            if connection.namespace() == namespace
-                && connection::sources(&connection).contains(&wanted)
+            if let Some(changed) = in_namespace(connection.namespace())
+                && names_one(changed, connection::sources(&connection))
             {
                 ctx.wake_connection(&connection::key(&connection));
             }
         }
     }
+}
+
+fn names_one(
+    changed: &HashSet<(SourceKind, String)>,
+    sources: impl IntoIterator<Item = (SourceKind, String)>,
+) -> bool {
+    sources.into_iter().any(|source| changed.contains(&source))
 }
 
 /// Has the connections reconciled whose users changed.
@@ -397,9 +425,10 @@ async fn tell_connections(ctx: &Context) {
 /// The environments of a project in one scope, as one connection sees them.
 type Place = (ConnectionKey, Listed);
 
-/// When the next list of each is due, `None` while one is under way, and the last one.
+/// What a look at a list came to.
 type ListResult = Result<Arc<List>, crate::error::Error>;
 
+/// When the next list of each is due, `None` while one is under way, and the last one.
 type Due = HashMap<Place, (Option<Instant>, Option<Arc<List>>)>;
 
 /// Keeps one list per project and scope fresh and wakes the objects whose environment changed in it (design §6).
@@ -413,14 +442,12 @@ async fn watch_lists(ctx: &Arc<Context>) {
         // A Zadig that is slow to answer holds up nobody else's lists.
         tokio::select! {
             _ = tick.tick() => {
-                let links = ctx.hub.up();
-                if links.is_empty() {
-                    continue;
-                }
                 ticks = ticks.wrapping_add(1);
                 if ticks % 240 == 1 {
                     forget_gone(ctx);
                 }
+                let links = ctx.hub.up();
+                due.retain(|(connection, _), _| links.iter().any(|(key, _)| key == connection));
                 looks.extend(due_lists(ctx, links, &mut due).into_iter().map(look));
             }
             Some((place, zadig, list)) = looks.next() => {
@@ -444,6 +471,7 @@ fn forget_gone(ctx: &Context) {
     let is_there =
         |uid: &str| uids.contains(uid) || configs.contains(uid) || bindings.contains(uid);
     zadig::lock(&ctx.told).retain(|uid, _| is_there(uid));
+    zadig::lock(&ctx.made).retain(|uid, _| uids.contains(uid));
     let connections = ctx.connections.state();
     let connections: BTreeSet<String> = connections.iter().filter_map(|it| it.uid()).collect();
     let is_there = |uid: &str| is_there(uid) || connections.contains(uid);

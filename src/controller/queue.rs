@@ -5,12 +5,13 @@
 //! table shows first, and polls every running reconcile at each wake of one.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::metrics::{Gauge, Histogram};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use kube::Resource;
 use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::task::JoinSet;
@@ -22,6 +23,9 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::metrics;
 use crate::telemetry::table;
+
+/// When an object is reconciled again whose reconcile panicked.
+const AFTER_PANIC: Duration = Duration::from_mins(5);
 
 /// When an object is reconciled again without being asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -78,18 +82,31 @@ pub(super) async fn run<K, F>(
             span.set_attribute("kind", metrics::kind::<K>());
             span.set_attribute("namespace", object.namespace.clone().unwrap_or_default());
             span.set_attribute("name", object.name.clone());
-            let attempt = reconcile(found);
-            running.spawn(async move { (object, attempt.await) }.instrument(span));
+            let attempt = AssertUnwindSafe(reconcile(found)).catch_unwind();
+            let began = Instant::now();
+            let settled = async move {
+                // One object that cannot be dealt with must not take the others along, restart after restart.
+                let again = attempt.await.unwrap_or_else(|_| {
+                    tracing::error!(
+                        retry_in_s = AFTER_PANIC.as_secs(),
+                        "a reconcile panicked, which is a defect of the operator: please report it"
+                    );
+                    metrics::reconciled::<K>("panicked", began);
+                    Requeue::after(AFTER_PANIC)
+                });
+                (object, again)
+            };
+            running.spawn(settled.instrument(span));
         }
         meter.depth.set(metrics::number(line.len));
         meter.running.set(metrics::number(running.len()));
         tokio::select! {
             () = shutdown.cancelled(), if running.is_empty() => return,
-            Some(done) = running.join_next() => match done {
-                Ok((object, again)) => line.done(&object, again),
-                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                Err(_) => {}
-            },
+            Some(done) = running.join_next() => {
+                if let Ok((object, again)) = done {
+                    line.done(&object, again);
+                }
+            }
             () = &mut ready, if !is_ready => is_ready = true,
             Some(object) = asked.next(), if !shutdown.is_cancelled() => line.ask(object),
             Some(object) = line.due(), if !shutdown.is_cancelled() => line.ask(object),
@@ -318,6 +335,39 @@ mod tests {
             }
         );
         assert_eq!(*seen.lock().unwrap(), [3]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_panic_holds_up_the_one_object_and_ends_nothing() {
+        let start = Instant::now();
+        let seen = Mutex::new(Vec::new());
+        let shutdown = CancellationToken::new();
+        let objects = [object("a", "bad"), object("a", "good")];
+        let asked = stream::iter(objects.to_vec()).chain(stream::pending());
+        let reconcile = |object: Arc<ConfigMap>| {
+            let name = object.metadata.name.clone().unwrap();
+            seen.lock()
+                .unwrap()
+                .push((start.elapsed().as_secs(), name.clone()));
+            async move {
+                assert_ne!(name, "bad");
+                Requeue::after(Duration::from_secs(200))
+            }
+        };
+        let ready = std::future::ready(());
+        tokio::join!(
+            run(store(&objects), ready, asked, 1, &shutdown, reconcile),
+            async {
+                sleep(Duration::from_secs(301)).await;
+                shutdown.cancel();
+            }
+        );
+        let seen = seen.lock().unwrap();
+        let of = |wanted: &str| -> Vec<u64> {
+            let of = seen.iter().filter(|(_, name)| name == wanted);
+            of.map(|(time, _)| *time).collect()
+        };
+        assert_eq!((of("bad"), of("good")), (vec![0, 300], vec![0, 200]));
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,7 +16,6 @@ use crate::api::connection::ZadigConnection;
 use crate::api::env_config::ZadigEnvConfig;
 use crate::api::environment::ZadigEnvironment;
 use crate::api::service_binding::ZadigServiceBinding;
-use crate::error::Error;
 
 /// An object that belongs to a shard.
 pub(super) trait Sharded: Resource<DynamicType = ()> {
@@ -71,11 +70,10 @@ pub(super) fn reconcile<K, F>(
     object: Arc<K>,
     ctx: &Arc<Context>,
     attempt: impl FnOnce(Arc<K>, Arc<Context>) -> F,
-    after_error: fn(&Error) -> Requeue,
 ) -> impl Future<Output = Requeue> + Send + 'static
 where
     K: Sharded + ResourceExt,
-    F: Future<Output = Result<Requeue, Error>> + Send + 'static,
+    F: Future<Output = Requeue> + Send + 'static,
 {
     let ours = object.is_ours(ctx);
     if !ours {
@@ -88,7 +86,7 @@ where
     let attempt = ours.then(|| attempt(object, Arc::clone(ctx)));
     async move {
         match attempt {
-            Some(attempt) => attempt.await.unwrap_or_else(|error| after_error(&error)),
+            Some(attempt) => attempt.await,
             None => Requeue::when_asked(),
         }
     }

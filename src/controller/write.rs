@@ -69,7 +69,7 @@ impl<K: Managed> Writer<'_, K> {
             && self.ctx.has(&self.zadig.connection)
     }
 
-    /// Stores whose object it is, with the finalizer; false: not now.
+    /// Stores whose object it is, with the finalizer; false: not now, or not any more.
     ///
     /// # Errors
     /// When Kubernetes refuses it.
@@ -77,8 +77,7 @@ impl<K: Managed> Writer<'_, K> {
         if !self.may_write() {
             return Ok(false);
         }
-        driver::claim(self.object, self.ctx, ownership).await?;
-        Ok(true)
+        driver::claim(self.object, self.ctx, ownership).await
     }
 
     /// Makes one call, once all changes of the same environment that came before it are answered.

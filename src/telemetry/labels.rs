@@ -10,7 +10,7 @@ use crate::api::condition::Reason;
 pub const UNREPORTED: &str = "Unreported";
 
 /// How a reconcile can end, for metrics.
-pub const OUTCOMES: [&str; 13] = [
+pub const OUTCOMES: [&str; 15] = [
     "quiet",
     "ready",
     "working",
@@ -24,6 +24,8 @@ pub const OUTCOMES: [&str; 13] = [
     "released",
     "up",
     "down",
+    "unwritten",
+    "panicked",
 ];
 
 /// The states of a circuit breaker.

@@ -12,6 +12,7 @@ mod access;
 mod admission;
 mod answers;
 mod autoscaler;
+mod backoff;
 mod chart;
 mod credentials;
 mod day;

@@ -66,6 +66,8 @@ pub(super) struct Local {
     declared: Option<(i64, String, Option<String>)>,
     /// Nothing is under way: the next look is due when something changes, or when the rest is over.
     rest: Option<Rest>,
+    /// How often this process had made the environment at the last look.
+    made: u32,
     failures: Failures,
 }
 
@@ -79,6 +81,7 @@ impl Local {
             loaded: false,
             declared: None,
             rest: None,
+            made: 0,
             failures: Failures::default(),
         }
     }
@@ -95,15 +98,12 @@ struct Told {
 }
 
 /// Reconciles one object.
-pub(super) async fn reconcile(
-    object: Arc<ZadigEnvConfig>,
-    ctx: Arc<Context>,
-) -> Result<Requeue, Error> {
+pub(super) async fn reconcile(object: Arc<ZadigEnvConfig>, ctx: Arc<Context>) -> Requeue {
     let Some(uid) = object.uid() else {
-        return Ok(Requeue::when_asked());
+        return Requeue::when_asked();
     };
     if let Some(wait) = ctx.written.wait(&*object) {
-        return Ok(Requeue::after(wait));
+        return Requeue::after(wait);
     }
     let local = ctx.config_locals.of(&uid, Local::new);
     let local = &mut *local.lock().await;
@@ -195,6 +195,15 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
         Err(Unlinked::Tell(outcome)) => return Ok(told(outcome)),
     };
+    if !person_spoke && let Some(wait) = local.failures.hold() {
+        return Ok(Step::Quiet(wait));
+    }
+    let made = ctx.times_made(&environment);
+    if local.made != made {
+        // It may have been there, and is not in a new environment.
+        local.made = made;
+        local.rest = None;
+    }
     if !person_spoke
         && let Some(rest) = &mut local.rest
         && let Some(wait) = rest.remaining(&zadig.budget, CALLS_PER_LOOK)
@@ -289,6 +298,10 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
                     Step::Tell(outcome, found, Duration::from_millis(200))
                 }
             }
+        }
+        // What was refused is still what there is to tell.
+        Plan::Wait(wait) if wait.reason == Reason::Applying && local.failures.last() => {
+            Step::Quiet(wait.after)
         }
         told @ (Plan::Wait(_) | Plan::Blocked(_)) => match driver::outcome_of(told) {
             Some((outcome, after)) => Step::Tell(outcome, found, after),

@@ -89,15 +89,12 @@ struct Told {
 }
 
 /// Reconciles one environment.
-pub(super) async fn reconcile(
-    object: Arc<ZadigEnvironment>,
-    ctx: Arc<Context>,
-) -> Result<Requeue, Error> {
+pub(super) async fn reconcile(object: Arc<ZadigEnvironment>, ctx: Arc<Context>) -> Requeue {
     let Some(uid) = object.uid() else {
-        return Ok(Requeue::when_asked());
+        return Requeue::when_asked();
     };
     if let Some(wait) = ctx.written.wait(&*object) {
-        return Ok(Requeue::after(wait));
+        return Requeue::after(wait);
     }
     let local = ctx.locals.of(&uid, Local::new);
     let local = &mut *local.lock().await;
@@ -142,11 +139,11 @@ pub(super) async fn reconcile(
             status::status(old, outcome, facts)
         },
     )
-    .await?;
-    Ok(match due {
+    .await;
+    match due {
         Some(due) => again.at_most(due),
         None => again,
-    })
+    }
 }
 
 /// One attempt: it never loops back, the next one observes afresh.
@@ -210,6 +207,9 @@ async fn attempt(
         .declared
         .as_ref()
         .is_some_and(|known| known != &declared);
+    if !person_spoke && let Some(wait) = local.failures.hold() {
+        return Ok(Step::Quiet(wait));
+    }
     if person_spoke {
         local.memory.recreated_at = None;
         sharing::ask_again(object, &zadig);
@@ -777,6 +777,9 @@ async fn carry_out(
             return Err(error);
         }
         local.memory.sent(&action, environment, Timestamp::now());
+        if matches!(action, Action::CreateEnvironment(_)) {
+            writer.ctx.was_made(writer.object);
+        }
         let summary = action.summary();
         writer.tell(action_word(&action), &summary).await;
         done.push(summary);

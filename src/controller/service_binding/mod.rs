@@ -82,15 +82,12 @@ struct Told {
 }
 
 /// Reconciles one binding.
-pub(super) async fn reconcile(
-    object: Arc<ZadigServiceBinding>,
-    ctx: Arc<Context>,
-) -> Result<Requeue, Error> {
+pub(super) async fn reconcile(object: Arc<ZadigServiceBinding>, ctx: Arc<Context>) -> Requeue {
     let Some(uid) = object.uid() else {
-        return Ok(Requeue::when_asked());
+        return Requeue::when_asked();
     };
     if let Some(wait) = ctx.written.wait(&*object) {
-        return Ok(Requeue::after(wait));
+        return Requeue::after(wait);
     }
     let local = ctx.binding_locals.of(&uid, Local::new);
     let local = &mut *local.lock().await;
