@@ -7,9 +7,10 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
+use xtask::kubectl;
 use zadig_operator::api::service_binding::ZadigServiceBinding;
 
-use crate::support::{EnvironmentFixture, METRIC, Metrics, World, has_kubectl, is_ready, scenario};
+use crate::support::{EnvironmentFixture, METRIC, Metrics, World, is_ready, scenario};
 
 /// The binding as it lies in Git: without a number of pods.
 fn in_git(world: &World) -> Value {
@@ -127,7 +128,7 @@ async fn follows_the_metric(world: &World, metrics: &Metrics) {
     assert_eq!(owners_of_replicas(&applied), [theirs]);
 
     world.delete::<HorizontalPodAutoscaler>("web").await;
-    if has_kubectl() {
+    if kubectl::is_there() {
         let scaled = world.kubectl(&["scale", "zsb/web", "--replicas", "4"]);
         scaled.await.expect("kubectl scales");
         runs(world, 4).await;

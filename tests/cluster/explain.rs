@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::stream::{self, StreamExt};
 use serde_json::Value;
+use xtask::kubectl;
 use zadig_operator::api::custom_resource_definitions;
 
-use crate::support::{Setup, has_kubectl, scenario_with};
+use crate::support::{Setup, scenario_with};
 
 /// How many kubectl run at the same time.
 const AT_ONCE: usize = 4;
@@ -39,10 +40,10 @@ fn words(text: &str) -> String {
 
 #[test]
 fn kubectl_explains_every_field_of_every_kind() {
+    if !kubectl::is_there() {
+        return;
+    }
     scenario_with(Setup::default().without_connection(), async |world| {
-        if !has_kubectl() {
-            return;
-        }
         let mut found = BTreeMap::new();
         for definition in custom_resource_definitions() {
             let plural = definition.spec.names.plural.clone();

@@ -9,6 +9,7 @@ pub mod coverage;
 pub mod definitions;
 pub mod gitops;
 mod go;
+pub mod kubectl;
 pub mod node;
 mod once;
 pub mod paths;

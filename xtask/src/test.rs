@@ -1,14 +1,15 @@
 //! `cargo xtask test`: everything CI checks, in the order that fails soonest. Nothing in CI is spelled anywhere else.
 
+use std::env;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use serde::Deserialize;
 use xtask::console::took;
-use xtask::{controlplane, definitions, gitops, paths, prometheus};
+use xtask::{controlplane, definitions, gitops, kubectl, paths, prometheus};
 
 use crate::cargo::{Tool, cargo, run};
 use crate::{chart, docs, generate};
@@ -129,13 +130,7 @@ impl Step {
                 gitops::setters()?;
                 definitions::find()?;
             }
-            Self::Cluster => {
-                let mut command = cargo(&["test", "--workspace"]);
-                for target in CLUSTER_TARGETS {
-                    command.args(["--test", target]);
-                }
-                run(command)?;
-            }
+            Self::Cluster => return cluster(options),
         }
         Ok(Outcome::Passed)
     }
@@ -143,7 +138,8 @@ impl Step {
 
 enum Outcome {
     Passed,
-    PassedWithout(&'static str),
+    /// What was not looked at, and why.
+    PassedWithout(String),
 }
 
 /// Runs the steps and stops at the first that fails; a table at the end says how far it came.
@@ -224,6 +220,49 @@ fn test_targets() -> Result<Vec<String>> {
     Ok(names)
 }
 
+/// The tests find the same programs as are looked for here; one that lacks its program passes, and nobody would see what it prints.
+fn cluster(options: &Options) -> Result<Outcome> {
+    let prometheus = prometheus::find();
+    if let Err(error) = &prometheus {
+        eprintln!("Prometheus: SKIPPED, {error:#}");
+    }
+    let lacking = lacking(
+        kubectl::is_there(),
+        prometheus.is_ok(),
+        env::var_os("ZADIG_URL").is_some(),
+    );
+    if options.require
+        && let Some(lacking) = &lacking
+    {
+        bail!("{lacking}");
+    }
+    let mut command = cargo(&["test", "--workspace"]);
+    for target in CLUSTER_TARGETS {
+        command.args(["--test", target]);
+    }
+    run(command)?;
+    Ok(lacking.map_or(Outcome::Passed, Outcome::PassedWithout))
+}
+
+/// What the tests on a real API server leave out; nothing where this machine has it all.
+fn lacking(has_kubectl: bool, has_prometheus: bool, has_real_zadig: bool) -> Option<String> {
+    let mut lacking = Vec::new();
+    if !has_kubectl {
+        lacking.push(
+            "what kubectl diff, explain and scale do was skipped: there is no kubectl on PATH",
+        );
+    }
+    if !has_prometheus {
+        lacking.push(
+            "the queries of dashboard and alerts were skipped: there is no Prometheus to be had",
+        );
+    }
+    if has_real_zadig {
+        lacking.push("what needs the simulator was skipped: ZADIG_URL is set");
+    }
+    (!lacking.is_empty()).then(|| lacking.join("; "))
+}
+
 fn monitoring() -> Result<Outcome> {
     chart::monitoring::check()?;
     match prometheus::find() {
@@ -234,7 +273,7 @@ fn monitoring() -> Result<Outcome> {
         Err(error) => {
             eprintln!("promtool: SKIPPED, {error:#}");
             Ok(Outcome::PassedWithout(
-                "the cases of the alerts were skipped: there is no Prometheus to be had",
+                "the cases of the alerts were skipped: there is no Prometheus to be had".to_owned(),
             ))
         }
     }
@@ -250,7 +289,7 @@ fn docs() -> Result<Outcome> {
         Err(error) => {
             eprintln!("docs: SKIPPED, there is no mdbook: {error:#}");
             Ok(Outcome::PassedWithout(
-                "the site was not built: mdbook is not here and cannot be installed",
+                "the site was not built: mdbook is not here and cannot be installed".to_owned(),
             ))
         }
     }
@@ -274,7 +313,27 @@ fn deny() -> Result<Outcome> {
     } else {
         eprintln!("advisories: SKIPPED, their database cannot be fetched from here");
         Ok(Outcome::PassedWithout(
-            "advisories were skipped: no access to their database",
+            "advisories were skipped: no access to their database".to_owned(),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_machine_lacks_is_told_and_what_it_has_is_not() {
+        assert_eq!(lacking(true, true, false), None);
+        for (kubectl, prometheus, zadig, word) in [
+            (false, true, false, "kubectl"),
+            (true, false, false, "Prometheus"),
+            (true, true, true, "ZADIG_URL"),
+        ] {
+            let told = lacking(kubectl, prometheus, zadig).unwrap();
+            assert!(told.contains(word) && !told.contains(';'), "{told}");
+        }
+        let all = lacking(false, false, true).unwrap();
+        assert_eq!(all.split("; ").count(), 3, "{all}");
     }
 }

@@ -3,13 +3,14 @@
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
+use xtask::kubectl;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::api::service_binding::ZadigServiceBinding;
 
 use super::raw;
-use crate::support::{Namespaced, Setup, World, has_kubectl, is_ready, scenario_with};
+use crate::support::{Namespaced, Setup, World, is_ready, scenario_with};
 
 fn manifest(world: &World, kind: &str, name: &str, spec: &Value) -> Value {
     json!({
@@ -146,7 +147,7 @@ fn applying_the_same_manifests_again_changes_nothing() {
 
 #[test]
 fn kubectl_diff_shows_nothing_once_it_is_ready() {
-    if !has_kubectl() {
+    if !kubectl::is_there() {
         return;
     }
     scenario_with(Setup::default().without_connection(), async |world| {

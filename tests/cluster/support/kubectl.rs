@@ -1,24 +1,8 @@
-//! The program kubectl, where there is one: what a person types is proven with what a person types it into.
+//! The program kubectl in a scenario.
 
 use std::process::{Command, Output};
-use std::sync::LazyLock;
 
 use super::World;
-
-static FOUND: LazyLock<bool> = LazyLock::new(|| {
-    let version = Command::new("kubectl")
-        .args(["version", "--client"])
-        .output();
-    version.is_ok_and(|output| output.status.success())
-});
-
-/// Whether there is a kubectl; says that something is skipped otherwise.
-pub(crate) fn has_kubectl() -> bool {
-    if !*FOUND {
-        println!("skipped: there is no kubectl on PATH");
-    }
-    *FOUND
-}
 
 impl World {
     /// Runs kubectl in the scenario's namespace; what it prints, or says of what it cannot do.

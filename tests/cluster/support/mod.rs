@@ -21,7 +21,6 @@ use zadig_sim::Sim;
 use crate::judge::reckless;
 
 pub(crate) use fixture::EnvironmentFixture;
-pub(crate) use kubectl::has_kubectl;
 pub(crate) use metrics::{METRIC, Metrics};
 #[allow(unused_imports, reason = "words for scenarios, as above")]
 pub(crate) use observe::{Mark, Observed, has_reason, is_ours, is_ready, is_stalled, message};
