@@ -1,78 +1,109 @@
 //! What the operator asks of Kubernetes and what the Helm chart lets it do are the same.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
+use xtask::controlplane::{Private, RELEASE, grant_rendered, rendered, rights, unneeded};
+use zadig_operator::api::SHARD_LABEL;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::service_binding::ZadigServiceBinding;
 
-use crate::support::{Place, eventually, test};
+use crate::support::{Operator, Place, eventually, test, test_alone};
 
 /// The operator looks at everything within seconds; a machine that compiles at the same time needs more.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Group, resource and verb.
-type Right = (String, String, String);
-
-/// What the chart grants by default.
-fn granted() -> BTreeSet<Right> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/default.yaml");
-    let text = fs::read_to_string(file).expect("the chart was rendered");
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-    let bound: BTreeSet<&str> = objects
-        .iter()
-        .filter(|object| object["subjects"].is_array())
-        .filter_map(|object| object["roleRef"]["name"].as_str())
-        .collect();
-    let words = |value: &Value| -> Vec<String> {
-        let words = value.as_array().into_iter().flatten();
-        words
-            .filter_map(|word| word.as_str().map(str::to_owned))
-            .collect()
-    };
-    let mut rights = BTreeSet::new();
-    for role in &objects {
-        let is_role = role["kind"] == "Role" || role["kind"] == "ClusterRole";
-        let name = role["metadata"]["name"].as_str().unwrap_or_default();
-        if !is_role || !bound.contains(name) {
-            continue;
-        }
-        for rule in role["rules"].as_array().into_iter().flatten() {
-            for group in words(&rule["apiGroups"]) {
-                for resource in words(&rule["resources"]) {
-                    for verb in words(&rule["verbs"]) {
-                        rights.insert((group.clone(), resource.clone(), verb));
-                    }
-                }
-            }
-        }
-    }
-    rights
+/// A release of the chart as `tests/chart/CASE.yaml` has it, and teams that use it.
+struct Release {
+    /// The namespace of the operator.
+    home: Place,
+    teams: Vec<Place>,
+    objects: Vec<Value>,
 }
 
-/// What operators were allowed to do so far.
-fn used(place: &Place) -> BTreeSet<Right> {
-    let requests = place.requests().into_iter();
-    let allowed = requests.filter(|request| request.code != 403);
-    allowed
-        .map(|request| (request.group, request.resource, request.verb))
-        .collect()
+impl Release {
+    /// Installs its roles, and no other ones.
+    async fn install(control_plane: &Arc<Private>, case: &str, teams: &[&str]) -> Self {
+        let home = Place::create(control_plane, RELEASE).await;
+        let mut places = Vec::new();
+        for team in teams {
+            places.push(Place::create(control_plane, team).await);
+        }
+        let granted = grant_rendered(&home.client, RELEASE, case).await;
+        granted.expect("the API server takes the roles");
+        Self {
+            home,
+            teams: places,
+            objects: rendered(case).expect("the chart was rendered"),
+        }
+    }
+
+    /// What the program is started with, but for address and name, of which there are others for each process here.
+    fn arguments(&self) -> Vec<&str> {
+        let mut objects = self.objects.iter();
+        let deployment = objects.find(|object| object["kind"] == "Deployment");
+        let deployment = deployment.expect("the chart has one");
+        let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+        let arguments = arguments.as_array().expect("a list").iter().skip(1);
+        let arguments = arguments.map(|argument| argument.as_str().expect("a word"));
+        let own = ["--health-addr=", "--pod-name="];
+        arguments
+            .filter(|argument| !own.iter().any(|own| argument.starts_with(own)))
+            .collect()
+    }
+
+    fn operator(&self, name: &str) -> Operator {
+        self.home.program(name, &self.arguments(), &[])
+    }
+
+    /// The shard that it is.
+    fn shard(&self) -> Option<&str> {
+        let mut arguments = self.arguments().into_iter();
+        arguments.find_map(|argument| argument.strip_prefix("--shard="))
+    }
+}
+
+/// A release can do all of its work with what the chart grants it, and needs all of that.
+fn grants_what_is_used_and_no_more(case: &str, teams: &[&str]) {
+    test_alone(async |control_plane| {
+        let release = Release::install(control_plane, case, teams).await;
+        let leader = release.operator("leader");
+        leader.says("leading").await;
+        let other = release.operator("other");
+        other.says("standing by").await;
+        for team in &release.teams {
+            declare_everything(team, release.shard()).await;
+        }
+        for team in &release.teams {
+            team.ready().await;
+        }
+        let rights = rights(&release.objects);
+        let unused = || unneeded(&rights, &release.home.requests());
+        let deadline = Instant::now() + PATIENCE;
+        while !unused().is_empty() && Instant::now() < deadline {
+            sleep(Duration::from_millis(200)).await;
+        }
+        let mut refused = release.home.requests();
+        refused.retain(|request| request.is_forbidden);
+        assert_eq!(refused, [], "rights that the chart lacks");
+        assert_eq!(unused(), [], "rights that nothing needs, or not so wide");
+    });
 }
 
 /// Objects of every kind, that use whatever takes a right of its own.
-async fn declare_everything(place: &Place) {
+async fn declare_everything(place: &Place, shard: Option<&str>) {
+    let labels = shard.map(|shard| json!({SHARD_LABEL: shard}));
     place.declare().await;
     // Admitted by label, which is read from the namespace.
     place
         .apply::<ZadigConnection>(json!({
             "apiVersion": "zadig-operator.io/v1alpha1", "kind": "ZadigConnection",
-            "metadata": {"name": "default"},
+            "metadata": {"name": "default", "labels": labels},
             "spec": {
                 "url": place.zadig.url,
                 "tokenSecretRef": {"name": "zadig-token", "key": "token"},
@@ -114,30 +145,17 @@ async fn declare_everything(place: &Place) {
 
 #[test]
 fn the_chart_grants_what_is_used_and_no_more() {
-    test("rights", async |place| {
-        let leader = place.operator("leader", &[]);
-        leader.says("leading").await;
-        let other = place.operator("other", &[]);
-        other.says("standing by").await;
-        declare_everything(place).await;
-        place.ready().await;
-        let granted = granted();
-        let unused = || -> Vec<Right> { granted.difference(&used(place)).cloned().collect() };
-        let deadline = Instant::now() + PATIENCE;
-        while !unused().is_empty() && Instant::now() < deadline {
-            sleep(Duration::from_millis(200)).await;
-        }
-        let refused = place
-            .requests()
-            .into_iter()
-            .filter(|request| request.code == 403);
-        assert_eq!(
-            refused.collect::<Vec<_>>(),
-            [],
-            "rights that the chart lacks"
-        );
-        assert_eq!(unused(), [], "rights that nothing uses");
-    });
+    grants_what_is_used_and_no_more("default", &["team"]);
+}
+
+#[test]
+fn a_release_for_some_namespaces_has_rights_there_and_nowhere_else() {
+    grants_what_is_used_and_no_more("namespaced", &["shop-environments", "shop-previews"]);
+}
+
+#[test]
+fn a_release_that_reads_the_secrets_of_some_namespaces_works_in_these() {
+    grants_what_is_used_and_no_more("everything", &["platform", "shop-environments"]);
 }
 
 #[test]

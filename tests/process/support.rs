@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -35,22 +35,35 @@ static RUNTIME: LazyLock<Runtime> =
 
 /// Runs a test in a place of its own; none with a real Zadig, whose calls nobody counts.
 pub(super) fn test(name: &str, test: impl AsyncFnOnce(&Place)) {
+    run(async || {
+        static CONTROL_PLANE: OnceCell<Arc<Private>> = OnceCell::const_new();
+        let control_plane = CONTROL_PLANE.get_or_init(control_plane).await;
+        let place = Place::create_granted(control_plane, name).await;
+        test(&place).await;
+        let mut refused = place.requests();
+        refused.retain(|request| request.is_forbidden && request.namespace == name);
+        assert_eq!(refused, [], "rights that the chart lacks");
+    });
+}
+
+/// Runs a test on a control plane of its own, where the operator's user has no right yet.
+pub(super) fn test_alone(test: impl AsyncFnOnce(&Arc<Private>)) {
+    run(async || test(&control_plane().await).await);
+}
+
+fn run(test: impl AsyncFnOnce()) {
     if std::env::var_os("ZADIG_URL").is_some() {
         println!("skipped: needs the simulator");
         return;
     }
-    RUNTIME.block_on(async { test(&Place::create(name).await).await });
+    RUNTIME.block_on(test());
 }
 
-async fn control_plane() -> &'static Private {
-    static CONTROL_PLANE: OnceCell<Private> = OnceCell::const_new();
-    let start = async || {
-        let control_plane = private().await.expect("a control plane");
-        let client = control_plane.access.client(User::Admin).await;
-        install_crds(&client.expect("a client")).await;
-        control_plane
-    };
-    CONTROL_PLANE.get_or_init(start).await
+async fn control_plane() -> Arc<Private> {
+    let control_plane = private().await.expect("a control plane");
+    let client = control_plane.access.client(User::Admin).await;
+    install_crds(&client.expect("a client")).await;
+    Arc::new(control_plane)
 }
 
 async fn install_crds(client: &Client) {
@@ -78,14 +91,13 @@ pub(super) struct Place {
     pub(super) client: Client,
     /// The Zadig behind the connection.
     pub(super) zadig: Running,
-    control_plane: &'static Private,
+    control_plane: Arc<Private>,
     logs: tempfile::TempDir,
 }
 
 impl Place {
-    /// A namespace in which the operators have the rights of the chart, with a Zadig.
-    pub(super) async fn create(name: &str) -> Self {
-        let control_plane = control_plane().await;
+    /// A namespace with a Zadig.
+    pub(super) async fn create(control_plane: &Arc<Private>, name: &str) -> Self {
         let seed = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/seed");
         let seed = Seed::load(&seed).expect("the seed is readable");
         let options = Options {
@@ -100,7 +112,7 @@ impl Place {
                 .await
                 .expect("a client"),
             zadig: zadig_sim::start(&seed, options).await.expect("a free port"),
-            control_plane,
+            control_plane: Arc::clone(control_plane),
             logs: tempfile::tempdir().expect("a directory"),
         };
         let namespaces: Api<Namespace> = Api::all(place.client.clone());
@@ -112,9 +124,20 @@ impl Place {
             .patch(name, &params, &Patch::Apply(namespace))
             .await;
         made.expect("a namespace can be made");
+        place
+    }
+
+    /// The same where operators have the rights of the chart.
+    async fn create_granted(control_plane: &Arc<Private>, name: &str) -> Self {
+        let place = Self::create(control_plane, name).await;
         let granted = grant(&place.client, name).await;
         granted.expect("the operator gets the rights of the chart");
         place
+    }
+
+    /// Another place beside this one.
+    pub(super) async fn another(&self, name: &str) -> Self {
+        Self::create_granted(&self.control_plane, name).await
     }
 
     /// Starts an operator.
@@ -129,6 +152,17 @@ impl Place {
         arguments: &[&str],
         variables: &[(&str, &str)],
     ) -> Operator {
+        let here = ["--watch-namespaces", &self.namespace];
+        self.program(name, &[&here, arguments].concat(), variables)
+    }
+
+    /// Starts an operator that watches what these arguments say.
+    pub(super) fn program(
+        &self,
+        name: &str,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Operator {
         let log = self.logs.path().join(name);
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())
@@ -137,7 +171,6 @@ impl Place {
         let health = format!("127.0.0.1:{port}");
         let child = Command::new(PROGRAM)
             .args(["run", "--namespace", &self.namespace])
-            .args(["--watch-namespaces", &self.namespace])
             .args(["--pod-name", name, "--health-addr", &health])
             .args(arguments)
             .env("KUBECONFIG", &self.control_plane.access.operator_kubeconfig)

@@ -4,13 +4,13 @@ use kube::Api;
 use kube::api::DeleteParams;
 use zadig_operator::api::environment::ZadigEnvironment;
 
-use crate::support::{Place, eventually, test};
+use crate::support::{eventually, test};
 
 #[test]
 fn objects_of_every_watched_namespace_are_kept_and_those_of_others_are_not() {
     test("watches-one", async |one| {
-        let two = Place::create("watches-two").await;
-        let other = Place::create("watches-other").await;
+        let two = one.another("watches-two").await;
+        let other = one.another("watches-other").await;
         for place in [one, &two, &other] {
             place.declare().await;
         }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
-use xtask::controlplane::{Access, Exclusive, User, exclusive, grant};
+use xtask::controlplane::{Access, Exclusive, Refusals, User, exclusive, grant};
 use xtask::paths;
 use zadig_operator::api;
 use zadig_operator::api::connection::ZadigConnection;
@@ -45,6 +45,7 @@ pub(super) struct Lab {
     pub(super) client: Client,
     /// The API server's audit log, among others.
     pub(super) access: Access,
+    refusals: Mutex<Refusals>,
     _control_plane: Exclusive,
 }
 
@@ -72,12 +73,22 @@ impl Lab {
         apply_namespace(&client, OPERATOR_NAMESPACE, &json!({})).await?;
         grant(&client, OPERATOR_NAMESPACE).await?;
         start_log()?;
+        let refusals = Mutex::new(access.refusals()?);
         tokio::spawn(run_operator(access.client(User::Operator).await?));
         Ok(Self {
             client,
             access,
+            refusals,
             _control_plane: control_plane,
         })
+    }
+
+    /// Fails if the operator asked for anything that the chart's roles do not allow, in this scenario or in an earlier one.
+    pub(super) fn check_rights(&self) {
+        // One that failed here has told it; the others are to say what they found.
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = refusals.so_far().expect("the audit log is readable");
+        assert!(found.is_empty(), "rights that the chart lacks: {found:#?}");
     }
 
     /// Fails a scenario at once when the operator is not there any more, instead of at its time-out.

@@ -58,7 +58,8 @@ pub(crate) fn simulated_with(setup: Setup, test: impl AsyncFnOnce(&World, &Sim))
 /// Runs a scenario in a world that is set up in a particular way.
 pub(crate) fn scenario_with(setup: Setup, test: impl AsyncFnOnce(&World)) {
     RUNTIME.block_on(async {
-        let Some(world) = World::create(lab::lab().await, setup).await else {
+        let lab = lab::lab().await;
+        let Some(world) = World::create(lab, setup).await else {
             return;
         };
         let test = async {
@@ -73,7 +74,11 @@ pub(crate) fn scenario_with(setup: Setup, test: impl AsyncFnOnce(&World)) {
         if outcome.is_err() {
             world.tell_what_happened().await;
         }
-        let cleaned = AssertUnwindSafe(world.clean_up()).catch_unwind().await;
+        let cleaned = async {
+            world.clean_up().await;
+            lab.check_rights();
+        };
+        let cleaned = AssertUnwindSafe(cleaned).catch_unwind().await;
         // The scenario's own failure says more than what its clean-up met afterwards.
         for result in [outcome, cleaned] {
             if let Err(panic) = result {

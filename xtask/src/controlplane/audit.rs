@@ -1,8 +1,8 @@
 //! The API server's audit log: who wrote what, and what the operator read.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -49,8 +49,12 @@ pub struct Request {
     pub resource: String,
     /// Namespace, empty for all and for what is not in one.
     pub namespace: String,
+    /// Name, also where a list or a watch is of one object alone; empty for all.
+    pub name: String,
     /// HTTP status of the answer.
     pub code: u16,
+    /// Whether no role allows it. A namespace that is ending answers 403 as well, to those who may.
+    pub is_forbidden: bool,
 }
 
 /// One write that the API server was asked for, successful or not.
@@ -82,8 +86,20 @@ struct Line {
     object_ref: ObjectRef,
     #[serde(default)]
     response_status: ResponseStatus,
+    #[serde(default)]
+    annotations: Annotations,
     request_received_timestamp: jiff::Timestamp,
 }
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Annotations {
+    #[serde(rename = "authorization.k8s.io/decision")]
+    decision: String,
+}
+
+/// What [`Annotations::decision`] is for a request that no role allows.
+const FORBID: &str = "forbid";
 
 #[derive(Deserialize)]
 struct UserInfo {
@@ -122,13 +138,62 @@ pub(super) fn requests(log: &Path, user: &str) -> Result<Vec<Request>> {
 }
 
 fn lines(log: &Path) -> Result<Vec<Line>> {
-    let file = File::open(log).with_context(|| format!("cannot read {}", log.display()))?;
     let mut lines = Vec::new();
-    for line in BufReader::new(file).lines() {
+    for line in BufReader::new(open(log)?).lines() {
         // The last line may be in the middle of being written.
         lines.extend(serde_json::from_str::<Line>(&line?));
     }
     Ok(lines)
+}
+
+fn open(log: &Path) -> Result<File> {
+    File::open(log).with_context(|| format!("cannot read {}", log.display()))
+}
+
+/// What the operator was refused for want of a right, from a moment on; each look reads what was logged since the last one.
+#[derive(Debug)]
+pub struct Refusals {
+    log: PathBuf,
+    read: u64,
+    found: Vec<Request>,
+}
+
+impl Refusals {
+    /// From now on.
+    pub(super) fn since_now(log: &Path) -> Result<Self> {
+        Ok(Self {
+            log: log.to_path_buf(),
+            read: open(log)?.metadata()?.len(),
+            found: Vec::new(),
+        })
+    }
+
+    /// All so far.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn so_far(&mut self) -> Result<&[Request]> {
+        let mut file = open(&self.log)?;
+        file.seek(SeekFrom::Start(self.read))?;
+        let mut log = BufReader::new(file);
+        let mut line = String::new();
+        // What has no end yet is read the next time.
+        while log.read_line(&mut line)? > 0 && line.ends_with('\n') {
+            self.read += line.len() as u64;
+            // Most lines are of something else, and reading one takes time.
+            if line.contains(FORBID)
+                && let Ok(line) = serde_json::from_str::<Line>(&line)
+                && line.user.username == User::Operator.name()
+            {
+                let request = Request::from(line);
+                if request.is_forbidden {
+                    self.found.push(request);
+                }
+            }
+            line.clear();
+        }
+        Ok(&self.found)
+    }
 }
 
 impl ObjectRef {
@@ -149,7 +214,9 @@ impl From<Line> for Request {
             verb: line.verb,
             group: line.object_ref.api_group,
             namespace: line.object_ref.namespace,
+            name: line.object_ref.name,
             code: line.response_status.code,
+            is_forbidden: line.annotations.decision == FORBID,
         }
     }
 }
@@ -174,6 +241,8 @@ impl From<Line> for Write {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -213,9 +282,38 @@ mod tests {
             group: "coordination.k8s.io".into(),
             resource: "leases".into(),
             namespace: String::new(),
+            name: String::new(),
             code: 200,
+            is_forbidden: false,
         };
         assert_eq!(requests(file.path(), "zadig-operator").unwrap(), [expected]);
         assert_eq!(read(file.path()).unwrap(), []);
+    }
+
+    #[test]
+    fn refusals_are_those_for_want_of_a_right_from_a_moment_on() {
+        let line = |name: &str, code: u16, decision: &str| {
+            format!(
+                r#"{{"stage":"ResponseComplete","verb":"get","user":{{"username":"zadig-operator"}},"objectRef":{{"resource":"secrets","namespace":"a","name":"{name}"}},"responseStatus":{{"code":{code}}},"annotations":{{"authorization.k8s.io/decision":"{decision}"}},"requestReceivedTimestamp":"2026-11-24T00:00:00.123456Z"}}"#
+            )
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut log = file.as_file();
+        let before = line("before", 403, "forbid");
+        writeln!(log, "{before}").unwrap();
+        let mut refusals = Refusals::since_now(file.path()).unwrap();
+        let of_admin = line("admin", 403, "forbid").replace("zadig-operator", "admin");
+        // The second one is what a namespace answers that is ending.
+        let ending = line("ending", 403, "allow").replace("secrets", "forbidden");
+        let refused = line("refused", 403, "forbid");
+        let (first, rest) = refused.split_at(50);
+        write!(log, "{of_admin}\n{ending}\n{first}").unwrap();
+        assert_eq!(refusals.so_far().unwrap(), []);
+        writeln!(log, "{rest}").unwrap();
+        for _ in 0..2 {
+            let found = refusals.so_far().unwrap();
+            let names: Vec<&str> = found.iter().map(|request| &request.name[..]).collect();
+            assert_eq!(names, ["refused"], "each once");
+        }
     }
 }

@@ -12,12 +12,12 @@ mod programs;
 mod rights;
 mod run;
 
-pub use audit::{Request, Write};
+pub use audit::{Refusals, Request, Write};
 pub use binaries::{Binaries, find};
 #[cfg(test)]
 pub(crate) use build::MODULE;
 pub(crate) use build::stamp;
-pub use rights::{grant, grant_rendered};
+pub use rights::{RELEASE, Right, grant, grant_rendered, rendered, rights, unneeded};
 pub use run::{
     Access, Exclusive, Private, Started, User, demo_dir, down, exclusive, private, shared, status,
     up,

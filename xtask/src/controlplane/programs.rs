@@ -66,6 +66,8 @@ pub(super) fn apiserver(
             dir.join("audit-policy.yaml").display()
         ),
         format!("--audit-log-path={}", dir.join("audit.log").display()),
+        // In megabytes; by default it is put away after a hundred, and what it told would be gone.
+        "--audit-log-maxsize=10000".to_owned(),
     ]
 }
 

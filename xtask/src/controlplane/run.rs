@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
-use super::audit::{self, Request, Write};
+use super::audit::{self, Refusals, Request, Write};
 use super::binaries::{Binaries, find};
 use super::pki::{self, Pki};
 use super::programs::{apiserver, controller_manager, etcd, free_ports, write_config};
@@ -94,6 +94,14 @@ impl Access {
     /// When the audit log cannot be read.
     pub fn operator_requests(&self) -> Result<Vec<Request>> {
         audit::requests(&self.audit_log, User::Operator.name())
+    }
+
+    /// What the operator is refused from now on, for want of a right.
+    ///
+    /// # Errors
+    /// When the audit log cannot be read.
+    pub fn refusals(&self) -> Result<Refusals> {
+        Refusals::since_now(&self.audit_log)
     }
 
     /// Whether the API server is there and ready.
