@@ -11,6 +11,7 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 
+use super::earlier::Definitions;
 use super::helm::RELEASE;
 use super::scenes::TEAM;
 use crate::objects::{self, CONNECTION, ENVIRONMENT};
@@ -181,20 +182,20 @@ impl Cluster {
     }
 
     /// Our definitions.
-    pub(super) async fn definitions(&self) -> Result<Vec<String>> {
+    pub(super) async fn definitions(&self) -> Result<Definitions> {
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
         let all = api.list(&ListParams::default()).await?;
         let ours = all
-            .iter()
+            .into_iter()
             .filter(|crd| crd.spec.group == "zadig-operator.io");
-        Ok(ours.map(ResourceExt::name_any).collect())
+        Ok(ours.map(|crd| (crd.name_any(), crd)).collect())
     }
 
     /// Removes our definitions and waits until they are gone.
     pub(super) async fn remove_definitions(&self) -> Result<()> {
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        for name in self.definitions().await? {
-            api.delete(&name, &DeleteParams::default()).await?;
+        for name in self.definitions().await?.keys() {
+            api.delete(name, &DeleteParams::default()).await?;
         }
         self.until("the definitions are gone", async || {
             Ok(self.definitions().await?.is_empty().then_some(()))

@@ -4,6 +4,7 @@
 //! plays [`play`]. What it has seen comes back as a file, so that the table is complete also when it was killed.
 
 mod cluster;
+mod earlier;
 mod figures;
 mod helm;
 mod play;
@@ -23,7 +24,7 @@ use xtask::node::{self, Machine, Node, Programs};
 use xtask::{paths, tools};
 
 use self::record::Record;
-use crate::image;
+use crate::{chart, image};
 
 /// How to run it.
 #[derive(Args, Debug)]
@@ -31,9 +32,9 @@ pub(crate) struct Options {
     /// Fail where this machine cannot run a node, instead of saying so and passing
     #[arg(long)]
     require: bool,
-    /// Commit whose chart is installed first and upgraded from
-    #[arg(long, value_name = "REVISION", default_value = "HEAD~20")]
-    upgrade_from: String,
+    /// Commit whose chart is installed first and upgraded from; the newest with other definitions than here if not given
+    #[arg(long, value_name = "REVISION")]
+    upgrade_from: Option<String>,
     /// For the process inside
     #[arg(long, hide = true, value_name = "DIR")]
     inside: Option<PathBuf>,
@@ -68,6 +69,11 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
             return Ok(());
         }
     };
+    // Before anything that takes its time.
+    let revision = match &options.upgrade_from {
+        Some(revision) => revision.clone(),
+        None => earlier::commit(paths::workspace())?,
+    };
     let dir = paths::target().join("e2e");
     fs::create_dir_all(paths::target())?;
     let lock = File::create(paths::target().join("e2e.lock"))?;
@@ -84,8 +90,16 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         Ok((node::find()?, String::new()))
     })?;
     let images = record.step("images built", || build_images(&dir, &programs))?;
-    let earlier = dir.join("earlier");
-    image::unpack(&options.upgrade_from, &["charts/zadig-operator"], &earlier)?;
+    let unpacked = dir.join("earlier");
+    image::unpack(&revision, &["charts/zadig-operator"], &unpacked)?;
+    let earlier = unpacked.join("charts/zadig-operator");
+    let before = earlier::definitions(&earlier)?;
+    let changed = earlier::changed(&before, &earlier::definitions(&chart::dir())?);
+    if changed.is_empty() && options.upgrade_from.is_none() {
+        bail!(
+            "{revision} has the same definitions but for their metadata; name another commit with --upgrade-from"
+        );
+    }
     let enclosure = Enclosure::make()?;
     let plan = Plan {
         machine,
@@ -93,8 +107,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         group: enclosure.group(),
         images,
         helm: tools::find()?.helm,
-        earlier: earlier.join("charts/zadig-operator"),
-        revision: options.upgrade_from.clone(),
+        earlier,
+        revision,
     };
     fs::write(dir.join(PLAN), serde_json::to_vec_pretty(&plan)?)?;
     let played = wait_for_end(&enclosure, &dir).await;

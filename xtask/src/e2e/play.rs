@@ -14,6 +14,7 @@ use xtask::node::Node;
 
 use super::Plan;
 use super::cluster::{Cluster, KINDS, described};
+use super::earlier;
 use super::figures::{self, Process};
 use super::helm::{Helm, RELEASE};
 use super::record::Record;
@@ -171,6 +172,8 @@ impl Play<'_> {
     async fn install_earlier(&self) -> Result<String> {
         self.helm.install(&self.plan.earlier).await?;
         self.cluster.operator().await?;
+        let definitions = earlier::definitions(&self.plan.earlier)?;
+        earlier::are_those_of(&definitions, &self.cluster.definitions().await?)?;
         Ok(format!("chart of {}", self.plan.revision))
     }
 
@@ -182,12 +185,16 @@ impl Play<'_> {
         Ok(format!("{ready} objects"))
     }
 
-    /// The new operator looks at every object, changes none of them and asks Zadig for nothing but reads.
+    /// The definitions become those of the new chart. The new operator looks at every object, changes none of them and asks Zadig
+    /// for nothing but reads.
     async fn upgrade(&self) -> Result<String> {
         self.zadig.clear_calls().await?;
         let before = self.cluster.operator().await?;
         self.helm.upgrade(&chart::dir()).await?;
         self.cluster.operator().await?;
+        let definitions = earlier::definitions(&chart::dir())?;
+        earlier::are_those_of(&definitions, &self.cluster.definitions().await?)?;
+        let changed = earlier::changed(&earlier::definitions(&self.plan.earlier)?, &definitions);
         self.cluster.look_at_all().await?;
         let count = self.cluster.all_ready().await?;
         let reads = self.only_reads().await?;
@@ -196,7 +203,8 @@ impl Play<'_> {
             "the pod was not replaced"
         );
         Ok(format!(
-            "{count} objects stay Ready, {reads} reads, no write"
+            "{} definitions changed; {count} objects stay Ready, {reads} reads, no write",
+            changed.len()
         ))
     }
 
