@@ -76,9 +76,58 @@ async fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use xtask::site::Site;
+    use std::fs;
+
+    use serde_json::Value;
+    use xtask::paths;
+    use xtask::site::{Site, calls};
 
     use super::*;
+
+    /// The steps of all jobs of all workflows.
+    fn steps() -> Vec<Value> {
+        let dir = paths::workspace().join(".github/workflows");
+        let mut steps = Vec::new();
+        for entry in fs::read_dir(dir).unwrap() {
+            let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+            let workflow: Value = serde_saphyr::from_str(&text).unwrap();
+            for job in workflow["jobs"].as_object().unwrap().values() {
+                steps.extend(job["steps"].as_array().unwrap().iter().cloned());
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn every_command_of_a_workflow_is_one_and_its_tests_leave_nothing_out() {
+        let steps = steps();
+        let scripts = steps.iter().filter_map(|step| step["run"].as_str());
+        let mut tests = 0;
+        for words in scripts.flat_map(|script| calls(script, "cargo xtask")) {
+            let command = ["cargo xtask".to_owned()].into_iter().chain(words.clone());
+            if let Err(error) = Cli::try_parse_from(command) {
+                panic!("{error}");
+            }
+            if words[0] == "test" {
+                tests += 1;
+                assert!(words.contains(&"--require".to_owned()), "{words:?}");
+            }
+        }
+        assert_ne!(tests, 0, "a release is tested");
+    }
+
+    #[test]
+    fn a_workflow_takes_one_version_of_what_others_wrote() {
+        let steps = steps();
+        let uses = steps.iter().filter_map(|step| step["uses"].as_str());
+        for action in uses {
+            let version = action.split_once('@').map_or("", |(_, version)| version);
+            let is_commit =
+                version.len() == 40 && version.chars().all(|digit| digit.is_ascii_hexdigit());
+            let is_whole = version.starts_with('v') && version.split('.').count() == 3;
+            assert!(is_commit || is_whole, "{action}");
+        }
+    }
 
     #[test]
     fn every_command_in_the_documentation_is_one() {

@@ -113,7 +113,9 @@ impl Site {
     }
 }
 
-fn calls(script: &str, program: &str) -> Vec<Vec<String>> {
+/// Calls of a program in a script, as of [`Site::calls`].
+#[must_use]
+pub fn calls(script: &str, program: &str) -> Vec<Vec<String>> {
     let joined = script.replace("\\\n", " ");
     let lines = joined.lines().filter_map(|line| {
         let line = line.split(" #").next().unwrap_or_default().trim();
