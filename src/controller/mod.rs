@@ -357,11 +357,12 @@ where
     // A list of thousands is one look through our objects, not thousands.
     let mut changes = changes.ready_chunks(SOURCES_AT_ONCE);
     while let Some(chunk) = changes.next().await {
-        let mut changed: HashMap<Option<String>, HashSet<(SourceKind, String)>> = HashMap::new();
+        let mut by_namespace: HashMap<Option<String>, HashSet<(SourceKind, String)>> =
+            HashMap::new();
         for change in chunk {
             match change {
                 Ok(object) => {
-                    let of_namespace = changed.entry(object.namespace()).or_default();
+                    let of_namespace = by_namespace.entry(object.namespace()).or_default();
                     of_namespace.insert((kind, object.name_any()));
                 }
                 Err(error) => {
@@ -371,7 +372,7 @@ where
                 }
             }
         }
-        let in_namespace = |namespace: Option<String>| changed.get(&namespace);
+        let in_namespace = |namespace: Option<String>| by_namespace.get(&namespace);
         for environment in ctx.environments.state() {
             if let Some(changed) = in_namespace(environment.namespace())
                 && names_one(changed, desired::sources(&environment.spec))
