@@ -14,7 +14,7 @@ use kube::{Api, Resource, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
 use zadig_client::limit::Limits;
-use zadig_client::{Client, Config, ErrorClass, Scope, Token};
+use zadig_client::{Client, Config, ErrorClass, Kind, Scope, Token};
 
 use super::context::Context;
 use super::driver::{self, Rest};
@@ -44,8 +44,44 @@ struct Probe {
     projects: i64,
 }
 
-/// Why a connection cannot be used.
-struct Down(Reason, String, Duration);
+/// Why a connection cannot be used, in words, and when to look again.
+struct Down(Reason, Words, Duration);
+
+/// What is told of a connection that cannot be used.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Words {
+    /// For a person.
+    pub(super) text: String,
+    /// It is what a call found; otherwise none was sent, as others found nobody.
+    pub(super) is_first_hand: bool,
+}
+
+impl Words {
+    fn found(text: String) -> Self {
+        Self {
+            text,
+            is_first_hand: true,
+        }
+    }
+
+    /// The words of before, if they are about the same outage. It looks different from one attempt to the next, and every object
+    /// behind the connection would tell of each.
+    fn or_known(self, reason: Reason, before: Option<&Link>) -> Self {
+        match before {
+            Some(Link::Down {
+                reason: known,
+                words,
+                ..
+            }) if *known == reason
+                && is_outage(reason)
+                && (words.is_first_hand || !self.is_first_hand) =>
+            {
+                words.clone()
+            }
+            _ => self,
+        }
+    }
+}
 
 /// Reconciles one connection.
 pub(super) async fn reconcile(object: Arc<ZadigConnection>, ctx: Arc<Context>) -> Requeue {
@@ -69,6 +105,7 @@ async fn attempt(object: Arc<ZadigConnection>, ctx: Arc<Context>) -> Result<Requ
         metrics::reconciled::<ZadigConnection>("released", started);
         return Ok(Requeue::when_asked());
     }
+    let before = ctx.hub.link(&key);
     let mut was_refused = false;
     let result = match open(&object, &ctx).await? {
         Ok(zadig) => {
@@ -77,11 +114,13 @@ async fn attempt(object: Arc<ZadigConnection>, ctx: Arc<Context>) -> Result<Requ
         }
         Err(down) => Err(down),
     };
-    let before = ctx.hub.link(&key);
+    let result = result.map_err(|Down(reason, words, after)| {
+        Down(reason, words.or_known(reason, before.as_ref()), after)
+    });
     let was_up = matches!(before, Some(Link::Up(_)));
     let (link, after) = match &result {
         Ok((zadig, _)) => (Link::Up(Arc::clone(zadig)), zadig.intervals.deep),
-        Err(Down(reason, message, after)) => {
+        Err(Down(reason, words, after)) => {
             let (last, since) = match before {
                 Some(Link::Up(zadig)) => (Some(zadig), Instant::now()),
                 Some(Link::Down { last, since, .. }) => (last, since),
@@ -95,7 +134,7 @@ async fn attempt(object: Arc<ZadigConnection>, ctx: Arc<Context>) -> Result<Requ
             (
                 Link::Down {
                     reason: *reason,
-                    message: message.clone(),
+                    words: words.clone(),
                     last,
                     since,
                 },
@@ -186,7 +225,13 @@ async fn keep(object: &ZadigConnection, ctx: &Context, needed: bool) -> Result<(
 async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadig>, Down>, Error> {
     let spec = &object.spec;
     let namespace = object.namespace().unwrap_or_default();
-    let invalid = |message: String| Ok(Err(Down(Reason::InvalidSpec, message, DOWN_RETRY * 10)));
+    let invalid = |message: String| {
+        Ok(Err(Down(
+            Reason::InvalidSpec,
+            Words::found(message),
+            DOWN_RETRY * 10,
+        )))
+    };
     let Ok(url) = spec.url.parse::<url::Url>() else {
         return invalid("spec.url: not a URL".to_owned());
     };
@@ -199,7 +244,10 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
     let missing = |what: &str| {
         Ok(Err(Down(
             Reason::CredentialsMissing,
-            format!("spec.tokenSecretRef: Secret {} {what}", reference.name),
+            Words::found(format!(
+                "spec.tokenSecretRef: Secret {} {what}",
+                reference.name
+            )),
             DOWN_RETRY * 10,
         )))
     };
@@ -226,7 +274,13 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
         None => Vec::new(),
         Some(bundle) => match certificates(ctx, &namespace, bundle).await? {
             Ok(pem) => pem,
-            Err(message) => return Ok(Err(Down(Reason::SourceNotFound, message, DOWN_RETRY * 10))),
+            Err(message) => {
+                return Ok(Err(Down(
+                    Reason::SourceNotFound,
+                    Words::found(message),
+                    DOWN_RETRY * 10,
+                )));
+            }
         },
     };
     let limits = spec.limits.clone().unwrap_or_default();
@@ -355,12 +409,17 @@ async fn look(
 async fn probe(zadig: &Zadig) -> Result<Probe, Down> {
     let client = &zadig.client;
     let failed = |error: zadig_client::Error| {
+        let is_first_hand = !matches!(error.kind(), Kind::CircuitOpen { .. });
         let error = Error::zadig("list the projects")(error);
         let after = match error.retry() {
             Retry::Slowly => DOWN_RETRY * 4,
             Retry::Backoff | Retry::After(_) => DOWN_RETRY,
         };
-        Down(error.reason(), error.chain(), after)
+        let words = Words {
+            text: error.chain(),
+            is_first_hand,
+        };
+        Down(error.reason(), words, after)
     };
     let projects = client.projects().await.map_err(failed)?;
     // Any project serves: both probes are about routes, not about the project.
@@ -421,7 +480,7 @@ async fn write_status(
             Reason::Ready,
             "Zadig answers and knows the token".to_owned(),
         ),
-        Err(Down(reason, message, _)) => (ConditionStatus::False, *reason, message.clone()),
+        Err(Down(reason, words, _)) => (ConditionStatus::False, *reason, words.text.clone()),
     };
     let stalled = matches!(
         reason,
@@ -534,6 +593,53 @@ fn api(object: &ZadigConnection, ctx: &Context) -> Api<ZadigConnection> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_outage_is_told_in_the_words_of_its_first_look_for_as_long_as_it_lasts() {
+        let seen = |text: &str| (Reason::ZadigUnreachable, Words::found(text.to_owned()));
+        let mut not_sent = seen("not sent");
+        not_sent.1.is_first_hand = false;
+        let refused = (
+            Reason::CredentialsMissing,
+            Words::found("no key a".to_owned()),
+        );
+        let other = (
+            Reason::CredentialsMissing,
+            Words::found("no key b".to_owned()),
+        );
+        let mut before: Option<Link> = None;
+        let mut told = Vec::new();
+        for (reason, words) in [
+            not_sent.clone(),
+            seen("no route"),
+            seen("timed out"),
+            not_sent,
+            refused,
+            other,
+            seen("timed out"),
+        ] {
+            let words = words.or_known(reason, before.as_ref());
+            told.push(words.text.clone());
+            before = Some(Link::Down {
+                reason,
+                words,
+                last: None,
+                since: Instant::now(),
+            });
+        }
+        assert_eq!(
+            told,
+            [
+                "not sent",
+                "no route",
+                "no route",
+                "no route",
+                "no key a",
+                "no key b",
+                "timed out"
+            ]
+        );
+    }
 
     #[test]
     fn z12_the_pods_route_tells_the_level_and_an_outage_tells_nothing() {

@@ -81,23 +81,23 @@ pub(super) async fn link(
         Some(Link::Down {
             last: Some(zadig), ..
         }) if deleting => licensed(zadig),
-        Some(Link::Down {
-            reason, message, ..
-        }) if deleting => tell(Outcome::Stalled(
+        Some(Link::Down { reason, words, .. }) if deleting => tell(Outcome::Stalled(
             match reason {
                 Reason::CredentialsMissing => Reason::CredentialsGone,
                 other => other,
             },
             format!(
-                "the connection cannot be used: {message}; restore it, or release this object with the annotation {DELETION_ANNOTATION}=Orphan"
+                "the connection cannot be used: {}; restore it, or release this object with the annotation {DELETION_ANNOTATION}=Orphan",
+                words.text
             ),
         )),
-        Some(Link::Down {
-            reason, message, ..
-        }) if is_outage(reason) => Err(Error::ConnectionDown { reason, message }),
-        Some(Link::Down { message, .. }) => tell(Outcome::Working(
+        Some(Link::Down { reason, words, .. }) if is_outage(reason) => Err(Error::ConnectionDown {
+            reason,
+            message: words.text,
+        }),
+        Some(Link::Down { words, .. }) => tell(Outcome::Working(
             Reason::ConnectionNotReady,
-            format!("the connection cannot be used: {message}"),
+            format!("the connection cannot be used: {}", words.text),
         )),
         None => Ok(Err(Unlinked::Unknown)),
     }

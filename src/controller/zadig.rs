@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary};
 
+use super::connection::Words;
 use super::driver::Rest;
 use crate::api::environment::{DeployType, Scope};
 use crate::error::Error;
@@ -595,7 +596,7 @@ pub(super) enum Link {
         /// Why.
         reason: crate::api::condition::Reason,
         /// The same for a person.
-        message: String,
+        words: Words,
         /// What it led to before: deletions go on with the token that was last read.
         last: Option<Arc<Zadig>>,
         /// Since when.

@@ -1,5 +1,7 @@
 //! A Zadig that is not there: at the start, later, and when something is to be deleted.
 
+use std::time::Duration;
+
 use serde_json::json;
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
@@ -64,6 +66,10 @@ fn an_outage_is_told_on_the_connection_while_its_objects_keep_their_ready() {
         world
             .await_reason::<ZadigConnection>("default", Reason::ZadigUnreachable)
             .await;
+        // Of several looks more, not all of which are even sent, nothing is told anew.
+        let told = world.mark();
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert_eq!(world.operator_writes_since(told), []);
         // A spec that changes meanwhile waits as well.
         world
             .apply(&world.environment("dev").service("plain").service("db"))

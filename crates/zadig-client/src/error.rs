@@ -353,11 +353,8 @@ impl fmt::Display for Kind {
         match self {
             Self::Invalid(what) => write!(f, "not sent, as {what}"),
             Self::Config(what, _) => f.write_str(what),
-            Self::CircuitOpen { retry_in } => write!(
-                f,
-                "not sent, as recent calls found no zadig; next attempt in {:.1} s",
-                retry_in.as_secs_f64()
-            ),
+            // Without the time, which differs at each attempt: whoever tells of one would tell of each.
+            Self::CircuitOpen { .. } => f.write_str("not sent, as recent calls found no zadig"),
             Self::Connect(_) => f.write_str("could not connect"),
             Self::Lost(_) => f.write_str("the connection ended before the answer"),
             Self::TimedOut(after) => {

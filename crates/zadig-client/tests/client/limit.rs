@@ -288,7 +288,12 @@ async fn a_client_stops_calling_a_zadig_that_is_not_there_and_says_so() {
             .retry_after()
             .is_some_and(|after| after <= Duration::from_millis(1250))
     );
-    assert!(error.to_string().contains("not sent"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with(": not sent, as recent calls found no zadig"),
+        "{error}: nothing in it that is different the next time"
+    );
     // A read is not repeated against an open breaker.
     client
         .list_environments(Scope::Test, "shop")
