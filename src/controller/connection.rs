@@ -316,6 +316,8 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
     let mut config = Config::new(url, token);
     config.ca_pem = ca;
     concat!("zadig-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.user_agent);
+    let secrets = ctx.hub.secrets(&name);
+    config.mask = Some(Arc::clone(&secrets) as _);
     let licence = Arc::default();
     config.observer = Some(Arc::new(metrics::Calls {
         licence: Arc::clone(&licence),
@@ -333,6 +335,7 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
         client,
         key,
         name,
+        secrets,
         Intervals { list, deep, stuck },
         limits.requests_per_second,
         fingerprint,

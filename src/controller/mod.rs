@@ -15,6 +15,7 @@ mod metrics;
 mod outcome;
 mod queue;
 mod rendered;
+mod secrets;
 mod service_binding;
 mod shard;
 mod watch;

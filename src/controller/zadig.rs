@@ -13,6 +13,7 @@ use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary};
 
 use super::connection::Words;
 use super::driver::Rest;
+use super::secrets::Secrets;
 use crate::api::environment::{DeployType, Scope};
 use crate::error::Error;
 use crate::plan::environment::{Cluster, EnvKey, EnvStatus, Registry, Template, TemplateVariable};
@@ -62,6 +63,8 @@ pub(super) struct Zadig {
     pub connection: ConnectionKey,
     /// The Zadig's identity: its normalised URL.
     pub identity: String,
+    /// The values that it was sent and may repeat, through whatever connection.
+    pub secrets: Arc<Secrets>,
     /// How often it is looked at.
     pub intervals: Intervals,
     /// Digest over everything the connection was built from.
@@ -99,6 +102,7 @@ impl Zadig {
         client: Client,
         connection: ConnectionKey,
         identity: String,
+        secrets: Arc<Secrets>,
         intervals: Intervals,
         calls_per_second: f64,
         fingerprint: String,
@@ -108,6 +112,7 @@ impl Zadig {
             client,
             connection,
             identity,
+            secrets,
             intervals,
             fingerprint,
             budget: Budget::new(calls_per_second),
@@ -609,6 +614,7 @@ pub(super) enum Link {
 pub(super) struct Hub {
     links: Mutex<HashMap<ConnectionKey, Link>>,
     governors: Mutex<HashMap<String, Arc<zadig_client::limit::Governor>>>,
+    secrets: Mutex<HashMap<String, Arc<Secrets>>>,
 }
 
 impl Hub {
@@ -650,6 +656,13 @@ impl Hub {
             .or_insert_with(|| zadig_client::limit::Governor::new(limits));
         governor.set_limits(limits);
         Arc::clone(governor)
+    }
+
+    /// The values that a Zadig was sent, through all connections that lead to it.
+    #[must_use]
+    pub(super) fn secrets(&self, identity: &str) -> Arc<Secrets> {
+        let mut secrets = lock(&self.secrets);
+        Arc::clone(secrets.entry(identity.to_owned()).or_default())
     }
 
     /// How the governor of a connection's Zadig is; nothing of one that never could be used.

@@ -3,6 +3,7 @@
 //! Pure functions of status, content type and body (Z§2). No part of a confidential answer, nor any
 //! parser's quotation from one, gets into an error.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,13 +11,19 @@ use http::{HeaderMap, StatusCode, header};
 use serde::de::DeserializeOwned;
 
 use crate::error::{Kind, Refusal, Shape, presentable};
+use crate::mask::Mask;
 use crate::routes::Route;
 use crate::token::Token;
+
+/// The longest body that is looked through for an excerpt, in bytes. So much more than is shown of it that no value which is cut at
+/// its end comes into sight.
+const MAX_QUOTED: usize = 64 << 10;
 
 /// An answer that arrived whole and within its bounds.
 pub(crate) struct Answer {
     pub(crate) route: &'static Route,
     pub(crate) token: Token,
+    pub(crate) mask: Option<Arc<dyn Mask>>,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -42,7 +49,7 @@ impl Answer {
                     error.column()
                 )
             } else {
-                presentable(&error.to_string(), &self.token)
+                self.shown(&error.to_string())
             };
             self.undecodable(reason)
         })
@@ -79,11 +86,10 @@ impl Answer {
         };
         let text = |name: &str| {
             let value = fields.as_ref().and_then(|fields| fields.get(name));
-            presentable(
+            self.shown(
                 value
                     .and_then(serde_json::Value::as_str)
                     .unwrap_or_default(),
-                &self.token,
             )
         };
         let code = fields
@@ -142,9 +148,16 @@ impl Answer {
         if self.route.confidential && by_zadig {
             return String::new();
         }
-        // Four times what is shown leaves enough after blanks and the token are taken out.
-        let beginning = &self.body[..self.body.len().min(2048)];
-        presentable(&String::from_utf8_lossy(beginning), &self.token)
+        let beginning = &self.body[..self.body.len().min(MAX_QUOTED)];
+        self.shown(&String::from_utf8_lossy(beginning))
+    }
+
+    /// A text of the server as it may be shown.
+    fn shown(&self, text: &str) -> String {
+        match &self.mask {
+            Some(mask) if !text.is_empty() => presentable(&mask.mask(text), &self.token),
+            _ => presentable(text, &self.token),
+        }
     }
 
     fn is_page(&self) -> bool {

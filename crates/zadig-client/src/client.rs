@@ -23,6 +23,7 @@ use crate::config::{Config, Timeouts};
 use crate::connect::http_client;
 use crate::error::{Error, Kind};
 use crate::limit::{Governor, Permit, ProjectTurn, Verdict};
+use crate::mask::Mask;
 use crate::observer::Observer;
 use crate::routes::{Effect, Route, TimeoutClass};
 use crate::token::Token;
@@ -72,6 +73,7 @@ struct Shared {
     timeouts: Timeouts,
     max_body_bytes: usize,
     max_read_attempts: usize,
+    mask: Option<Arc<dyn Mask>>,
     observer: Option<Arc<dyn Observer>>,
     /// Seconds that the server's clock is ahead of ours.
     skew: Arc<AtomicI64>,
@@ -92,6 +94,7 @@ impl Client {
             timeouts,
             max_body_bytes,
             max_read_attempts,
+            mask,
             observer,
             ..
         } = config;
@@ -103,6 +106,7 @@ impl Client {
             timeouts,
             max_body_bytes,
             max_read_attempts,
+            mask,
             observer,
             skew: Arc::new(AtomicI64::new(NO_SKEW)),
         };
@@ -394,6 +398,7 @@ impl Client {
         Answer {
             route,
             token: self.shared.token.clone(),
+            mask: self.shared.mask.clone(),
             status: response.status(),
             headers: std::mem::take(response.headers_mut()),
             body,

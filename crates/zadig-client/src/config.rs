@@ -7,6 +7,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::error::Error;
+use crate::mask::Mask;
 use crate::observer::Observer;
 use crate::routes::TimeoutClass;
 use crate::token::Token;
@@ -32,6 +33,8 @@ pub struct Config {
     pub max_body_bytes: usize,
     /// How often a read is sent at most, the first time included.
     pub max_read_attempts: usize,
+    /// Who takes secrets out of what the server says. The token is taken out anyway.
+    pub mask: Option<Arc<dyn Mask>>,
     /// Who is told about each request.
     pub observer: Option<Arc<dyn Observer>>,
 }
@@ -49,6 +52,7 @@ impl Config {
             // A list of 10,000 environments has some 3 MB; no other answer comes near.
             max_body_bytes: 8 << 20,
             max_read_attempts: 3,
+            mask: None,
             observer: None,
         }
     }

@@ -279,36 +279,6 @@ impl Error {
             | Kind::Undecodable { .. } => false,
         }
     }
-
-    /// Takes the given secrets out of all texts that came from the server.
-    ///
-    /// For values that were part of the request and that Zadig may repeat in its description.
-    #[must_use]
-    pub fn redact<S: AsRef<str>>(mut self, secrets: &[S]) -> Self {
-        let scrub = |text: &mut String| {
-            for secret in secrets
-                .iter()
-                .map(AsRef::as_ref)
-                .filter(|secret| !secret.is_empty())
-            {
-                if text.contains(secret) {
-                    *text = text.replace(secret, "[redacted]");
-                }
-            }
-        };
-        match &mut self.0.kind {
-            Kind::Refused(refusal) => {
-                scrub(&mut refusal.message);
-                scrub(&mut refusal.description);
-            }
-            Kind::Undecodable { reason, excerpt } => {
-                scrub(reason);
-                scrub(excerpt);
-            }
-            _ => {}
-        }
-        self
-    }
 }
 
 impl fmt::Debug for Error {

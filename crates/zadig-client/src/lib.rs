@@ -36,6 +36,7 @@ mod error;
 mod helm;
 mod image;
 pub mod limit;
+mod mask;
 mod new_environment;
 mod observer;
 mod pod;
@@ -66,6 +67,7 @@ pub use environment::{
 pub use error::{Error, Kind, Refusal, Shape};
 pub use helm::{CreateHelmEnvironment, HelmOutcome, HelmService, OverrideValue, ValuesFromGit};
 pub use image::UpdateImage;
+pub use mask::Mask;
 pub use new_environment::{
     CreateEnvironment, GitSource, InitialEnvConfig, NewGitSource, NewGlobalVariable, NewService,
     SubEnvironment,

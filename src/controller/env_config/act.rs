@@ -3,7 +3,6 @@
 use zadig_client::{EnvConfigKind, NewEnvConfig};
 
 use crate::api::env_config::{ConfigType, ZadigEnvConfigSpec};
-use crate::controller::environment::masked;
 use crate::controller::zadig::Zadig;
 use crate::error::Error;
 use crate::plan::env_config::{Action, Config};
@@ -26,7 +25,11 @@ pub(super) async fn send(
     } = key;
     let scope = (*scope).into();
     let client = &zadig.client;
-    let mut values = Vec::new();
+    let mut values: Vec<&str> = Vec::new();
+    if let Action::Create { config, .. } | Action::Replace { config, .. } = action {
+        values.extend(config.values());
+    }
+    let sending = zadig.secrets.sending(&values);
     let sent = match action {
         // Written to Kubernetes by the driver.
         Action::RecordOwnership(_) => Ok(()),
@@ -34,12 +37,10 @@ pub(super) async fn send(
             config,
             by_update: false,
         } => {
-            values.extend(config.values());
             let body = wire(config);
             client.create_env_config(scope, project, env, &body).await
         }
         Action::Create { config, .. } | Action::Replace { config, .. } => {
-            values.extend(config.values());
             let body = wire(config);
             client.update_env_config(scope, project, env, &body).await
         }
@@ -50,8 +51,8 @@ pub(super) async fn send(
                 .await
         }
     };
-    masked(&mut values);
-    sent.map_err(|error| Error::zadig(action.summary())(error.redact(&values)))
+    sending.answered(&sent);
+    sent.map_err(Error::zadig(action.summary()))
 }
 
 /// Zadig's word for a kind.

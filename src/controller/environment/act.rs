@@ -33,7 +33,8 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
     let scope = (*scope).into();
     let client = &zadig.client;
     let failed = Error::zadig(action.summary());
-    match action {
+    let sending = zadig.secrets.sending(&values(action));
+    let sent = match action {
         // Written to Kubernetes by the driver.
         Action::RecordOwnership(_) | Action::NoteRestore { .. } => Ok(()),
         Action::CreateEnvironment(create) if create.deploy_type == DeployType::Helm => {
@@ -129,7 +130,9 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
         }
         Action::DeployReleases { services } => {
             let operation = action.summary();
-            return helm::deploy(zadig, key, services, operation, &values(action)).await;
+            let sent = helm::deploy(zadig, key, services, operation).await;
+            sending.answered(&sent);
+            return sent;
         }
         Action::SetImage {
             service,
@@ -192,8 +195,9 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
                 .delete_environment(scope, project, env, resources)
                 .await
         }
-    }
-    .map_err(|error| failed(error.redact(&values(action))))
+    };
+    sending.answered(&sent);
+    sent.map_err(failed)
 }
 
 /// Restarts the pods of a service. One that is gone meanwhile needs no restart.
@@ -253,9 +257,6 @@ fn portal(server: &PortalServer) -> Portal {
     }
 }
 
-/// Shortest value that is masked in what Zadig answers. A shorter one occurs by chance in any sentence.
-const MASKED_FROM: usize = 4;
-
 /// The values that an action sends and that may be secrets: Zadig's refusals can repeat them.
 fn values(action: &Action) -> Vec<&str> {
     fn of(variables: &[VariableValue]) -> impl Iterator<Item = &str> {
@@ -266,7 +267,7 @@ fn values(action: &Action) -> Vec<&str> {
                 Variable::Global => None,
             })
     }
-    let mut values: Vec<&str> = match action {
+    match action {
         Action::CreateEnvironment(create) => {
             let globals = create.global_variables.values().map(SecretText::expose);
             globals
@@ -301,14 +302,7 @@ fn values(action: &Action) -> Vec<&str> {
         | Action::DisableSharing
         | Action::SetPortal { .. }
         | Action::DeleteEnvironment { .. } => Vec::new(),
-    };
-    masked(&mut values);
-    values
-}
-
-/// Leaves only the values that are long enough to be masked.
-pub(in crate::controller) fn masked(values: &mut Vec<&str>) {
-    values.retain(|value| value.chars().count() >= MASKED_FROM);
+    }
 }
 
 fn changes(services: &BTreeMap<String, Vec<VariableValue>>) -> Vec<ServiceChange> {
@@ -347,7 +341,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sent_values_are_known_to_the_mask_unless_they_are_too_short_to_be_one() {
+    fn sent_values_are_known_to_the_mask() {
         let variable = |key: &str, text: &str| VariableValue {
             key: key.to_owned(),
             kind: "string".to_owned(),
@@ -360,6 +354,6 @@ mod tests {
             )]),
             templates: BTreeMap::new(),
         };
-        assert_eq!(values(&action), ["hunter22"]);
+        assert_eq!(values(&action), ["hunter22", "2"]);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use zadig_client::{
-    Container, CreateHelmEnvironment, ErrorClass, HelmService, ImagePath, OverrideValue,
+    Container, CreateHelmEnvironment, ErrorClass, HelmService, ImagePath, Mask as _, OverrideValue,
     ServiceDetail, ValuesFromGit,
 };
 
@@ -112,7 +112,6 @@ pub(super) async fn deploy(
     key: &EnvKey,
     services: &BTreeMap<String, Deployment>,
     operation: String,
-    secrets: &[&str],
 ) -> Result<(), Error> {
     let EnvKey {
         project,
@@ -124,16 +123,13 @@ pub(super) async fn deploy(
         .client
         .apply_helm_services((*scope).into(), project, env, &services)
         .await
-        .map_err(|error| Error::zadig(&*operation)(error.redact(secrets)))?;
+        .map_err(Error::zadig(&*operation))?;
     if outcomes.is_empty() {
         return Err(Error::NothingDone { operation });
     }
     match outcomes.into_iter().find(|it| it.status == "failed") {
         Some(failed) => {
-            let mut message = failed.err_message;
-            for secret in secrets {
-                message = message.replace(secret, "[redacted]");
-            }
+            let message = zadig.secrets.mask(&failed.err_message);
             Err(Error::ReleaseRefused { operation, message })
         }
         None => Ok(()),

@@ -19,7 +19,6 @@ use kube::ResourceExt;
 use kube::runtime::reflector::ObjectRef;
 use tokio::time::Instant;
 
-pub(super) use self::act::masked;
 pub(super) use self::diagnose::Case;
 pub(super) use self::lifetime::time_is_over;
 pub(super) use self::local::{Diagnosis, Local};
