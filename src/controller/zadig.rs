@@ -42,8 +42,6 @@ pub(super) struct Intervals {
 /// The environments of one project at one moment.
 #[derive(Debug)]
 pub(super) struct List {
-    /// When the call was sent: the list shows every change that was answered before.
-    pub sent: Instant,
     /// Environments by key.
     pub environments: BTreeMap<String, EnvironmentSummary>,
 }
@@ -51,9 +49,63 @@ pub(super) struct List {
 /// The environments of a project that one list shows.
 pub(super) type Listed = (Scope, String);
 
-type Slot = Arc<tokio::sync::Mutex<Option<Arc<List>>>>;
-type CacheSlot<T> = Arc<tokio::sync::Mutex<Option<(Instant, Arc<T>)>>>;
-type Cached<T> = Mutex<HashMap<String, CacheSlot<T>>>;
+/// What calls for one thing came to. It is locked during a call: whoever comes second finds the first one's answer.
+struct Slot<T> {
+    /// The last answer, and when its call was sent.
+    known: Option<(Instant, Arc<T>)>,
+    /// The failure since, and when it was told.
+    failed: Option<(Instant, zadig_client::Error)>,
+}
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self {
+            known: None,
+            failed: None,
+        }
+    }
+}
+
+impl<T> Slot<T> {
+    /// What was answered to a call that was sent since then, or what one comes to that is sent now.
+    ///
+    /// A failure is told to all who asked before it was there, or just after: each of them would wait as long for the same.
+    ///
+    /// # Errors
+    /// What the call answers.
+    async fn since(
+        slot: &tokio::sync::Mutex<Self>,
+        since: Instant,
+        call: impl Future<Output = Result<T, zadig_client::Error>>,
+    ) -> Result<Arc<T>, zadig_client::Error> {
+        let asked = Instant::now();
+        let mut slot = slot.lock().await;
+        if let Some((_, value)) = slot.known.as_ref().filter(|(sent, _)| *sent >= since) {
+            return Ok(Arc::clone(value));
+        }
+        if let Some((told, error)) = &slot.failed
+            && *told + FAILURE_SHARED >= asked
+        {
+            return Err(error.clone());
+        }
+        let sent = Instant::now();
+        match call.await {
+            Ok(value) => {
+                let value = Arc::new(value);
+                slot.known = Some((sent, Arc::clone(&value)));
+                slot.failed = None;
+                Ok(value)
+            }
+            Err(error) => {
+                slot.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+}
+
+type Slots<K, T> = Mutex<HashMap<K, Arc<tokio::sync::Mutex<Slot<T>>>>>;
+type Cached<T> = Slots<String, T>;
 
 /// One Zadig as one connection sees it.
 pub(super) struct Zadig {
@@ -73,7 +125,7 @@ pub(super) struct Zadig {
     pub budget: Budget,
     /// The time until the server is probed again, and the reconcile-now annotation that was handled with the last probe.
     pub probed: tokio::sync::Mutex<Option<(Rest, Option<String>)>>,
-    lists: Mutex<HashMap<Listed, Slot>>,
+    lists: Slots<Listed, List>,
     clusters: Cached<Vec<Cluster>>,
     registries: Cached<Vec<Registry>>,
     projects: Cached<String>,
@@ -146,14 +198,17 @@ impl Zadig {
                 .entry((scope, project.to_owned()))
                 .or_default(),
         );
-        let mut slot = slot.lock().await;
-        if let Some(list) = slot.as_ref().filter(|list| list.sent >= since) {
-            return Ok(Arc::clone(list));
-        }
-        let sent = Instant::now();
-        let environments = self
-            .client
-            .list_environments(scope.into(), project)
+        let call = async {
+            let listed = self.client.list_environments(scope.into(), project).await?;
+            Ok(List {
+                environments: listed
+                    .into_iter()
+                    .filter(|environment| environment.production == (scope == Scope::Production))
+                    .map(|environment| (environment.env_key.clone(), environment))
+                    .collect(),
+            })
+        };
+        Slot::since(&slot, since, call)
             .await
             .map_err(Error::zadig(format!(
                 "list the {}environments of project {project}",
@@ -161,14 +216,7 @@ impl Zadig {
                     Scope::Test => "",
                     Scope::Production => "production ",
                 }
-            )))?
-            .into_iter()
-            .filter(|environment| environment.production == (scope == Scope::Production))
-            .map(|environment| (environment.env_key.clone(), environment))
-            .collect();
-        let list = Arc::new(List { sent, environments });
-        *slot = Some(Arc::clone(&list));
-        Ok(list)
+            )))
     }
 
     /// Makes the connection's next reconcile look at the server again; one that is looking already need not be told.
@@ -290,11 +338,7 @@ impl Zadig {
     /// What the call answers.
     pub(super) async fn clusters(&self, max_age: Duration) -> Result<Arc<Vec<Cluster>>, Error> {
         cached(&self.clusters, "", max_age, async {
-            let clusters = self
-                .client
-                .clusters()
-                .await
-                .map_err(Error::zadig("list the clusters"))?;
+            let clusters = self.client.clusters().await?;
             Ok(clusters
                 .into_iter()
                 .map(|c| Cluster {
@@ -305,6 +349,7 @@ impl Zadig {
                 .collect())
         })
         .await
+        .map_err(Error::zadig("list the clusters"))
     }
 
     /// Zadig's registries, at most `max_age` old.
@@ -313,11 +358,7 @@ impl Zadig {
     /// What the call answers.
     pub(super) async fn registries(&self, max_age: Duration) -> Result<Arc<Vec<Registry>>, Error> {
         cached(&self.registries, "", max_age, async {
-            let registries = self
-                .client
-                .registries()
-                .await
-                .map_err(Error::zadig("list the registries"))?;
+            let registries = self.client.registries().await?;
             Ok(registries
                 .into_iter()
                 .map(|r| Registry {
@@ -329,6 +370,7 @@ impl Zadig {
                 .collect())
         })
         .await
+        .map_err(Error::zadig("list the registries"))
     }
 
     /// That a project exists, may be seen, and deploys as declared. Zadig makes a Helm environment of a YAML project, too
@@ -343,17 +385,14 @@ impl Zadig {
         declared: DeployType,
         max_age: Duration,
     ) -> Result<(), Error> {
-        let found =
-            cached(&self.projects, project, max_age, async {
-                let detail = self.client.project(project).await.map_err(|source| {
-                    Error::ProjectNotFound {
-                        project: project.to_owned(),
-                        source,
-                    }
-                })?;
-                Ok(detail.deploy_type)
-            })
-            .await?;
+        let found = cached(&self.projects, project, max_age, async {
+            Ok(self.client.project(project).await?.deploy_type)
+        })
+        .await
+        .map_err(|source| Error::ProjectNotFound {
+            project: project.to_owned(),
+            source,
+        })?;
         let (wanted, declared) = match declared {
             DeployType::KubernetesYaml => ("k8s", "KubernetesYAML"),
             DeployType::Helm => ("helm", "Helm"),
@@ -384,13 +423,7 @@ impl Zadig {
             &format!("{scope:?}/{project}"),
             max_age,
             async {
-                let templates = self
-                    .client
-                    .service_templates(scope.into(), project)
-                    .await
-                    .map_err(Error::zadig(format!(
-                        "list the services of project {project}"
-                    )))?;
+                let templates = self.client.service_templates(scope.into(), project).await?;
                 Ok(templates
                     .into_iter()
                     .map(|t| {
@@ -403,6 +436,9 @@ impl Zadig {
             },
         )
         .await
+        .map_err(Error::zadig(format!(
+            "list the services of project {project}"
+        )))
     }
 
     /// The newest template of one service.
@@ -424,10 +460,7 @@ impl Zadig {
                 let found = self
                     .client
                     .service_template(scope.into(), project, service)
-                    .await
-                    .map_err(Error::zadig(format!(
-                        "read service {service} of project {project}"
-                    )))?;
+                    .await?;
                 Ok(ServiceTemplate {
                     template: Template {
                         variables: found.variables.iter().map(template_variable).collect(),
@@ -440,6 +473,9 @@ impl Zadig {
             },
         )
         .await
+        .map_err(Error::zadig(format!(
+            "read service {service} of project {project}"
+        )))
     }
 
     /// The global variables that a project declares for one scope.
@@ -457,13 +493,7 @@ impl Zadig {
             &format!("{scope:?}/{project}"),
             max_age,
             async {
-                let declared =
-                    self.client
-                        .declared_variables(project)
-                        .await
-                        .map_err(Error::zadig(format!(
-                            "read the global variables of project {project}"
-                        )))?;
+                let declared = self.client.declared_variables(project).await?;
                 Ok(declared
                     .of(scope.into())
                     .iter()
@@ -472,6 +502,9 @@ impl Zadig {
             },
         )
         .await
+        .map_err(Error::zadig(format!(
+            "read the global variables of project {project}"
+        )))
     }
 }
 
@@ -512,32 +545,30 @@ async fn cached<T>(
     cache: &Cached<T>,
     key: &str,
     max_age: Duration,
-    look_up: impl Future<Output = Result<T, Error>>,
-) -> Result<Arc<T>, Error> {
+    look_up: impl Future<Output = Result<T, zadig_client::Error>>,
+) -> Result<Arc<T>, zadig_client::Error> {
     let slot = {
         let mut slots = lock(cache);
         // Slots that nobody is using and that are old enough to be of no use are dropped.
         slots.retain(|_, slot| {
             Arc::strong_count(slot) > 1
                 || slot.try_lock().is_ok_and(|slot| {
-                    slot.as_ref()
-                        .is_some_and(|(taken, _)| taken.elapsed() < FORGOTTEN_AFTER)
+                    let known = slot.known.as_ref().map(|(sent, _)| *sent);
+                    let failed = slot.failed.as_ref().map(|(told, _)| *told);
+                    known
+                        .max(failed)
+                        .is_some_and(|at| at.elapsed() < FORGOTTEN_AFTER)
                 })
         });
         Arc::clone(slots.entry(key.to_owned()).or_default())
     };
-    // The slot is locked during the look-up: whoever comes second finds the first one's answer.
-    let mut slot = slot.lock().await;
-    if let Some((taken, value)) = slot.as_ref()
-        && taken.elapsed() <= max_age
-    {
-        return Ok(Arc::clone(value));
-    }
-    let sent = Instant::now();
-    let value = Arc::new(look_up.await?);
-    *slot = Some((sent, Arc::clone(&value)));
-    Ok(value)
+    let now = Instant::now();
+    let since = now.checked_sub(max_age).unwrap_or(now);
+    Slot::since(&slot, since, look_up).await
 }
+
+/// How long a failure is told to those who ask after it was there. Shorter than the first delay after one.
+const FAILURE_SHARED: Duration = Duration::from_millis(500);
 
 /// How long a refused enterprise licence is believed.
 const ENTERPRISE_REFUSED_FOR: Duration = Duration::from_hours(1);
@@ -724,6 +755,64 @@ mod tests {
             of("http://z.example.com/base/"),
             "http://z.example.com:80/base"
         );
+    }
+
+    /// Nobody listens at port 1 of loopback; no call of these tests gets there.
+    fn failure(text: &str) -> zadig_client::Error {
+        let url = format!("http://{text}@127.0.0.1:1");
+        let token = zadig_client::Token::new("t").unwrap();
+        Client::new(zadig_client::Config::new(url.parse().unwrap(), token)).unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_fails_is_made_once_for_all_who_wait_for_it() {
+        const SLOW: Duration = Duration::from_secs(20);
+        let slot = tokio::sync::Mutex::new(Slot::<()>::default());
+        let calls = std::sync::atomic::AtomicUsize::new(0);
+        let count = || calls.load(std::sync::atomic::Ordering::Relaxed);
+        let ask = async |after: Duration| {
+            tokio::time::sleep(after).await;
+            let call = async {
+                calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                tokio::time::sleep(SLOW).await;
+                Err(failure("a"))
+            };
+            Slot::since(&slot, Instant::now(), call).await.unwrap_err();
+            Instant::now()
+        };
+        let begun = Instant::now();
+        let told = futures::future::join_all((0..16).map(|n| ask(Duration::from_secs(n)))).await;
+        assert_eq!(count(), 1);
+        assert!(
+            told.iter().all(|at| *at - begun < SLOW + SLOW / 2),
+            "{told:?}"
+        );
+        // Just after it nobody calls either, as others of their kind are not a second call.
+        ask(Duration::from_millis(400)).await;
+        assert_eq!(count(), 1);
+        ask(Duration::from_millis(200)).await;
+        assert_eq!(
+            count(),
+            2,
+            "whoever comes back after a delay sees for himself"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_young_enough_outlives_a_failure() {
+        let slot = tokio::sync::Mutex::new(Slot::default());
+        let first = Instant::now();
+        Slot::since(&slot, first, async { Ok(1) }).await.unwrap();
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let fails = async { Err(failure("a")) };
+        Slot::since(&slot, Instant::now(), fails).await.unwrap_err();
+        let known = Slot::since(&slot, first, async { Ok(2) }).await.unwrap();
+        assert_eq!(*known, 1);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let value = Slot::since(&slot, Instant::now(), async { Ok(3) })
+            .await
+            .unwrap();
+        assert_eq!(*value, 3);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::class::ErrorClass;
@@ -20,8 +21,9 @@ const MAX_TEXT: usize = 512;
 /// A call that failed: which one, and how.
 ///
 /// Its text names the operation and the path, is bounded, and holds no token. It does not repeat its
-/// [source](StdError::source).
-pub struct Error(Box<Inner>);
+/// [source](StdError::source). Cloning is cheap, so that all who wait for one answer can be told.
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
 struct Inner {
     route: Option<&'static Route>,
@@ -109,7 +111,7 @@ pub enum Shape {
 
 impl Error {
     pub(crate) fn new(route: &'static Route, path: impl Into<String>, kind: Kind) -> Self {
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             route: Some(route),
             path: path.into(),
             kind,
@@ -121,7 +123,7 @@ impl Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         let kind = Kind::Config(what.into(), source);
-        Self(Box::new(Inner {
+        Self(Arc::new(Inner {
             route: None,
             path: String::new(),
             kind,
