@@ -196,6 +196,12 @@ impl Error {
         matches!(self, Self::Zadig { source, .. } if source.outcome_unknown())
     }
 
+    /// Whether a change was not sent, as it might not be any more when its turn had come.
+    #[must_use]
+    pub fn was_withheld(&self) -> bool {
+        matches!(self, Self::Zadig { source, .. } if matches!(source.kind(), zadig_client::Kind::Withheld))
+    }
+
     /// Whether Zadig answered as it does for an environment that is missing, among other trouble.
     #[must_use]
     pub fn is_absence_shape(&self) -> bool {

@@ -67,6 +67,14 @@ impl Tenure {
         until.is_some_and(|until| Instant::now() >= until)
     }
 
+    /// One that is over.
+    #[cfg(test)]
+    pub(crate) fn ended() -> Self {
+        let tenure = Self::default();
+        tenure.set(Instant::now());
+        tenure
+    }
+
     fn set(&self, until: Instant) {
         let mut place = self.until.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(until);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
@@ -32,6 +32,8 @@ pub(super) const NOTE: usize = 1000;
 
 /// Clients, stores and memory of the controllers.
 pub(super) struct Context {
+    /// This very one, for what has to ask it later.
+    pub(super) this: Weak<Self>,
     pub(super) client: Client,
     pub(super) environments: Store<ZadigEnvironment>,
     pub(super) connections: Store<ZadigConnection>,

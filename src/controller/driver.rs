@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::core::NamespaceResourceScope;
 use kube::runtime::events::EventType;
+use kube::runtime::reflector::Store;
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -51,6 +52,9 @@ pub(super) trait Managed:
 {
     /// What is reported of it.
     type Status: PartialEq + Serialize + Sync;
+
+    /// The objects of this kind that are known.
+    fn store(ctx: &Context) -> &Store<Self>;
 
     /// What was last reported.
     fn status(&self) -> Option<&Self::Status>;

@@ -8,6 +8,7 @@ mod digest;
 mod driver;
 mod env_config;
 mod environment;
+mod fence;
 mod home;
 mod link;
 mod management;
@@ -93,7 +94,8 @@ pub enum Error {
 /// Runs the controllers until `shutdown`; calls that are under way then are finished, and what came of them is told.
 ///
 /// # Guarantees
-/// No change is sent to Zadig after `shutdown`, and nothing is written at all once the `tenure` is over.
+/// No change is sent to Zadig after `shutdown`, and nothing is written at all once the `tenure` is over: both are asked when a request has
+/// waited for everything else.
 ///
 /// # Errors
 /// When they cannot start.
@@ -103,6 +105,7 @@ pub async fn run(
     tenure: Tenure,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let client = fence::fenced(client, tenure.clone());
     let digests = DigestKey::load(&client, &settings.namespace)
         .await
         .map_err(Error::DigestKey)?;
@@ -114,7 +117,8 @@ pub async fn run(
     let (wake_config, configs_woken) = mpsc::unbounded_channel();
     let (wake_binding, bindings_woken) = mpsc::unbounded_channel();
     let (wake_connection, connections_woken) = mpsc::unbounded_channel();
-    let ctx = Arc::new(Context {
+    let ctx = Arc::new_cyclic(|this| Context {
+        this: Weak::clone(this),
         reporter: Reporter {
             controller: "zadig-operator".to_owned(),
             instance: None,

@@ -1,14 +1,23 @@
 //! The one place where the writes of an object are let through: its claim in Kubernetes, and its calls of Zadig.
+//!
+//! A call can wait for minutes between the decision and its first byte. What it was decided on is asked for again when nothing is
+//! left to wait for.
 
+use std::sync::{Arc, Weak};
+
+use kube::ResourceExt;
 use kube::runtime::events::EventType;
+use kube::runtime::reflector::{ObjectRef, Store};
+use zadig_client::Gate;
 
 use super::context::Context;
 use super::driver::{self, Managed};
 use super::home;
 use super::outcome::Outcome;
-use super::zadig::Zadig;
+use super::zadig::{ConnectionKey, Zadig};
+use crate::api::DELETION_ANNOTATION;
 use crate::api::condition::Reason;
-use crate::api::environment::Ownership;
+use crate::api::environment::{Ownership, ZadigEnvironment};
 use crate::api::management::Management;
 use crate::error::Error;
 use crate::plan::environment::{EnvKey, EnvStatus};
@@ -20,14 +29,66 @@ pub(super) struct Writer<'a, K> {
     pub(super) object: &'a K,
     /// Clients and memory of the process.
     pub(super) ctx: &'a Context,
-    /// The Zadig that is written to.
-    pub(super) zadig: &'a Zadig,
+    /// The Zadig that is written to, through a client that writes while [`Self::may_write`].
+    pub(super) zadig: Zadig,
     /// The environment that is written to.
     pub(super) key: &'a EnvKey,
-    /// How the environment is managed.
-    pub(super) management: Management,
-    /// What the environment has to be like at the moment of a call.
-    pub(super) needs: Needs,
+    gate: Arc<dyn Gate>,
+    needs: Needs,
+}
+
+/// Open as long as nothing is known of what a plan was made from but what was known then: this process may write, nobody has
+/// changed the object or its environment (their switches are part of that), and the connection may be used.
+struct Unchanged<K: Managed> {
+    ctx: Weak<Context>,
+    object: Version<K>,
+    home: Version<ZadigEnvironment>,
+    looks_on: bool,
+    connection: ConnectionKey,
+}
+
+/// An object, and what was declared by it.
+struct Version<K: Managed> {
+    name: ObjectRef<K>,
+    declared: Declared,
+}
+
+/// Uid, generation and the annotation that releases without a call.
+type Declared = (Option<String>, Option<i64>, Option<String>);
+
+impl<K: Managed> Version<K> {
+    fn of(object: &K) -> Self {
+        Self {
+            name: ObjectRef::from_obj(object),
+            declared: Self::declared(object),
+        }
+    }
+
+    fn declared(object: &K) -> Declared {
+        let way_out = object.annotations().get(DELETION_ANNOTATION).cloned();
+        (object.uid(), object.meta().generation, way_out)
+    }
+
+    fn is_last(&self, known: &Store<K>) -> bool {
+        let now = known.get(&self.name);
+        now.is_some_and(|now| Self::declared(&now) == self.declared)
+    }
+}
+
+impl<K: Managed> Gate for Unchanged<K> {
+    fn is_open(&self) -> bool {
+        let Some(ctx) = self.ctx.upgrade() else {
+            return false;
+        };
+        let connection = ctx.connection(&self.connection);
+        // Of an environment that is only observed nothing that is planned gets here; this is the lock behind that door.
+        !self.looks_on
+            && ctx.may_act()
+            && ctx.has(&self.connection)
+            && connection.is_some_and(|connection| !connection.spec.suspend)
+            && self.object.is_last(K::store(&ctx))
+            && self.home.is_last(&ctx.environments)
+    }
 }
 
 /// What an environment has to be like at the moment of a call.
@@ -60,13 +121,35 @@ pub(super) enum Sent {
     Answered(Result<(), Error>),
 }
 
-impl<K: Managed> Writer<'_, K> {
-    /// Whether anything may be begun for this object. Of an environment that is only observed nothing that is planned gets
-    /// here; this is the lock behind that door.
+impl<'a, K: Managed> Writer<'a, K> {
+    /// One that writes for an object of `home`, to which `key` leads in `zadig`, what was planned when they were like this.
+    pub(super) fn new(
+        ctx: &'a Context,
+        (object, home): (&'a K, &ZadigEnvironment),
+        (zadig, key): (&Zadig, &'a EnvKey),
+        needs: Needs,
+    ) -> Self {
+        let gate: Arc<dyn Gate> = Arc::new(Unchanged {
+            ctx: Weak::clone(&ctx.this),
+            object: Version::of(object),
+            home: Version::of(home),
+            looks_on: home.spec.management == Management::Observe,
+            connection: zadig.connection.clone(),
+        });
+        let client = zadig.client.behind(Arc::clone(&gate));
+        Self {
+            object,
+            ctx,
+            zadig: zadig.through(client),
+            key,
+            gate,
+            needs,
+        }
+    }
+
+    /// Whether anything may be begun for this object. A call is asked this once more just before it leaves.
     pub(super) fn may_write(&self) -> bool {
-        self.management != Management::Observe
-            && self.ctx.may_act()
-            && self.ctx.has(&self.zadig.connection)
+        self.gate.is_open()
     }
 
     /// Stores whose object it is, with the finalizer; false: not now, or not any more.
@@ -90,13 +173,16 @@ impl<K: Managed> Writer<'_, K> {
     ) -> Result<Sent, Error> {
         let turn = self.zadig.turn(self.key);
         let _turn = turn.lock().await;
-        if self.needs == Needs::Idle && !home::can_change(self.zadig, self.key).await? {
+        if self.needs == Needs::Idle && !home::can_change(&self.zadig, self.key).await? {
             return Ok(Sent::Held);
         }
         if !self.may_write() {
             return Ok(Sent::Held);
         }
-        Ok(Sent::Answered(call.await))
+        Ok(match call.await {
+            Err(error) if error.was_withheld() => Sent::Held,
+            answer => Sent::Answered(answer),
+        })
     }
 
     /// What is told of an object after these changes.

@@ -5,11 +5,12 @@
 //! somebody needs one that is younger. Thorough looks that nobody asked for draw on a budget of their own.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary};
+use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary, Gate};
 
 use super::connection::Words;
 use super::driver::Rest;
@@ -107,10 +108,26 @@ impl<T> Slot<T> {
 type Slots<K, T> = Mutex<HashMap<K, Arc<tokio::sync::Mutex<Slot<T>>>>>;
 type Cached<T> = Slots<String, T>;
 
-/// One Zadig as one connection sees it.
+/// One Zadig as one connection sees it, with a client of whoever looks at it or writes to it.
+#[derive(Clone)]
 pub(super) struct Zadig {
-    /// The client, with the connection's token and the governor of this Zadig.
+    /// The client. It writes nothing unless it is a [`Writer`](super::write::Writer)'s.
     pub client: Client,
+    site: Arc<Site>,
+}
+
+impl Deref for Zadig {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
+}
+
+/// What is known of one Zadig as one connection sees it.
+pub(super) struct Site {
+    /// The client, with the connection's token and the governor of this Zadig.
+    client: Client,
     /// The connection.
     pub connection: ConnectionKey,
     /// The Zadig's identity: its normalised URL.
@@ -148,6 +165,15 @@ pub(super) struct ServiceTemplate {
 }
 
 impl Zadig {
+    /// The same Zadig through another client.
+    #[must_use]
+    pub(super) fn through(&self, client: Client) -> Self {
+        Self {
+            client,
+            site: Arc::clone(&self.site),
+        }
+    }
+
     /// A Zadig that nothing is known of.
     #[must_use]
     pub(super) fn new(
@@ -160,8 +186,9 @@ impl Zadig {
         fingerprint: String,
         licence: Arc<Mutex<Licence>>,
     ) -> Self {
-        Self {
-            client,
+        let client = client.behind(Arc::new(Shut));
+        let site = Site {
+            client: client.clone(),
             connection,
             identity,
             secrets,
@@ -180,9 +207,24 @@ impl Zadig {
             licence,
             level: Mutex::default(),
             enterprise_refused_at: Mutex::default(),
+        };
+        Self {
+            client,
+            site: Arc::new(site),
         }
     }
+}
 
+/// Whoever looks does not write.
+struct Shut;
+
+impl Gate for Shut {
+    fn is_open(&self) -> bool {
+        false
+    }
+}
+
+impl Site {
     /// The environments of a project in one scope, as of `since` or later: from memory, or by one call for all who wait.
     ///
     /// # Errors

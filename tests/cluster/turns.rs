@@ -76,6 +76,45 @@ fn an_image_waits_while_zadig_works_on_the_variables_of_a_binding() {
     });
 }
 
+/// A change that waits behind another one is not sent after the switch that stops it was thrown.
+#[test]
+fn what_waits_for_its_turn_is_not_sent_after_its_switch_was_thrown() {
+    simulated_with(slow(), async |world, sim| {
+        let declared = |name: &str, level: &str| {
+            world
+                .environment(name)
+                .service("web")
+                .variable("web", "logLevel", level)
+        };
+        for name in ["dev", "qa", "uat"] {
+            world.apply(&declared(name, "info")).await;
+            world.await_ready(name).await;
+        }
+        hold_up_the_update(sim);
+        let mark = world.mark();
+        world.apply(&declared("dev", "debug")).await;
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        // These wait for the project, whose one call at a time is taken.
+        world.apply(&declared("qa", "debug")).await;
+        world.apply(&declared("uat", "debug")).await;
+        tokio::time::sleep(std::time::Duration::from_millis(800)).await;
+        world
+            .apply(&declared("qa", "debug").field("suspend", json!(true)))
+            .await;
+        world
+            .apply(&declared("uat", "debug").field("management", json!("Observe")))
+            .await;
+        world.await_ready("dev").await;
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+        assert_eq!(world.our_changes_since(mark), ["service.update"]);
+        // Nothing of it is forgotten.
+        world.apply(&declared("qa", "debug")).await;
+        world.await_ready("qa").await;
+        let rendered = world.zadig.rendered(&world.env_key("qa"), "web").await;
+        assert!(rendered.contains("debug"), "{rendered}");
+    });
+}
+
 #[test]
 fn the_end_of_a_binding_waits_while_zadig_works_on_the_variables_of_the_environment() {
     simulated_with(slow(), async |world, sim| {

@@ -22,6 +22,7 @@ use crate::class::ErrorClass;
 use crate::config::{Config, Timeouts};
 use crate::connect::http_client;
 use crate::error::{Error, Kind};
+use crate::gate::Gate;
 use crate::limit::{Governor, Permit, ProjectTurn, Verdict};
 use crate::mask::Mask;
 use crate::observer::Observer;
@@ -61,6 +62,7 @@ const NO_SKEW: i64 = i64::MIN;
 pub struct Client {
     shared: Arc<Shared>,
     governor: Option<Arc<Governor>>,
+    gate: Option<Arc<dyn Gate>>,
     tenant: Arc<str>,
 }
 
@@ -113,6 +115,7 @@ impl Client {
         Ok(Self {
             shared: Arc::new(shared),
             governor: None,
+            gate: None,
             tenant: Arc::from(""),
         })
     }
@@ -140,6 +143,15 @@ impl Client {
     pub fn with_governor(&self, governor: Arc<Governor>) -> Self {
         Self {
             governor: Some(governor),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, whose calls that change something ask this gate when nothing is left to wait for.
+    #[must_use]
+    pub fn behind(&self, gate: Arc<dyn Gate>) -> Self {
+        Self {
+            gate: Some(gate),
             ..self.clone()
         }
     }
@@ -252,6 +264,11 @@ impl Client {
             .admission(route)
             .await
             .map_err(|kind| Error::new(route, &*path, kind))?;
+        // Nothing is waited for between this and the first byte.
+        let shut = |gate: &Arc<dyn Gate>| route.effect == Effect::Write && !gate.is_open();
+        if self.gate.as_ref().is_some_and(shut) {
+            return Err(Error::new(route, path, Kind::Withheld));
+        }
         // What the span bears is from the table of routes and the classes of answers, nothing of what is sent.
         let span = tracing::info_span!(
             "zadig",

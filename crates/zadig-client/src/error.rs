@@ -44,6 +44,8 @@ pub enum Kind {
         /// When the next call will be let through.
         retry_in: Duration,
     },
+    /// The [gate](crate::Gate) was closed when the turn of the call had come. Nothing was sent.
+    Withheld,
     /// No connection. Nothing was sent.
     Connect(Box<dyn StdError + Send + Sync>),
     /// The connection ended before the answer began.
@@ -169,7 +171,7 @@ impl Error {
     #[must_use]
     pub fn class(&self) -> ErrorClass {
         match &self.0.kind {
-            Kind::Invalid(_) | Kind::Config(..) => ErrorClass::InvalidRequest,
+            Kind::Invalid(_) | Kind::Config(..) | Kind::Withheld => ErrorClass::InvalidRequest,
             Kind::CircuitOpen { .. } | Kind::Connect(_) | Kind::Lost(_) => ErrorClass::Unreachable,
             Kind::TimedOut(_) => ErrorClass::TimedOut,
             Kind::Truncated(_) | Kind::Undecodable { .. } => ErrorClass::UnexpectedResponse,
@@ -230,6 +232,7 @@ impl Error {
             Kind::Invalid(_)
             | Kind::Config(..)
             | Kind::CircuitOpen { .. }
+            | Kind::Withheld
             | Kind::Connect(_)
             | Kind::Redirect { .. } => false,
             // Handlers keep running when the client is gone (Z§8).
@@ -274,6 +277,7 @@ impl Error {
             Kind::Refused(refusal) => matches!(refusal.status, 429 | 502..=504),
             // An open breaker asks for patience that only the caller has.
             Kind::CircuitOpen { .. }
+            | Kind::Withheld
             | Kind::Invalid(_)
             | Kind::Config(..)
             | Kind::TooLarge(_)
@@ -327,6 +331,7 @@ impl fmt::Display for Kind {
             Self::Config(what, _) => f.write_str(what),
             // Without the time, which differs at each attempt: whoever tells of one would tell of each.
             Self::CircuitOpen { .. } => f.write_str("not sent, as recent calls found no zadig"),
+            Self::Withheld => f.write_str("not sent, as it may not be sent any more"),
             Self::Connect(_) => f.write_str("could not connect"),
             Self::Lost(_) => f.write_str("the connection ended before the answer"),
             Self::TimedOut(after) => {

@@ -33,6 +33,7 @@ mod connect;
 mod env_config;
 mod environment;
 mod error;
+mod gate;
 mod helm;
 mod image;
 pub mod limit;
@@ -65,6 +66,7 @@ pub use environment::{
     ImagePath, Resources, ServiceDetail, ServiceStatus,
 };
 pub use error::{Error, Kind, Refusal, Shape};
+pub use gate::Gate;
 pub use helm::{CreateHelmEnvironment, HelmOutcome, HelmService, OverrideValue, ValuesFromGit};
 pub use image::UpdateImage;
 pub use mask::Mask;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::runtime::reflector::Store;
 use tokio::time::Instant;
 
 pub(super) use self::act::kind;
@@ -45,6 +46,10 @@ const CALLS_PER_LOOK: usize = 1;
 
 impl Managed for ZadigEnvConfig {
     type Status = ZadigEnvConfigStatus;
+
+    fn store(ctx: &Context) -> &Store<Self> {
+        &ctx.configs
+    }
 
     fn status(&self) -> Option<&Self::Status> {
         self.status.as_ref()
@@ -282,14 +287,9 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
             Step::Tell(Outcome::Ready, found, look_after)
         }
         Plan::Act(act) => {
-            let writer = Writer {
-                object,
-                ctx,
-                zadig: &zadig,
-                key: &home::key(&environment),
-                management,
-                needs: Needs::after(observed.environment.status()),
-            };
+            let key = home::key(&environment);
+            let needs = Needs::after(observed.environment.status());
+            let writer = Writer::new(ctx, (object, &*environment), (&zadig, &key), needs);
             match carry_out(&writer, local, act.actions).await? {
                 None => Step::Quiet(Duration::from_millis(10)),
                 Some(change) => {
@@ -325,7 +325,7 @@ async fn carry_out(
             local.record = Some(ownership.clone());
             continue;
         }
-        let call = act::send(writer.zadig, writer.key, &writer.object.spec, &action);
+        let call = act::send(&writer.zadig, writer.key, &writer.object.spec, &action);
         let Sent::Answered(sent) = writer.send(call).await? else {
             break;
         };

@@ -107,7 +107,8 @@ impl Local {
         self.rest = None;
     }
 
-    /// Makes one call of an environment and remembers that it is under way, and then that it was answered.
+    /// Makes one call of an environment and remembers that it is under way, and then that it was answered; nothing of one that was
+    /// not sent.
     pub(in crate::controller) async fn call<K>(
         &mut self,
         writer: &Writer<'_, K>,
@@ -115,11 +116,15 @@ impl Local {
         declared: Option<&Environment>,
         detail: Option<&Detail>,
     ) -> Result<(), Error> {
+        let before = (self.memory.clone(), self.wrote_at);
         self.wrote(Timestamp::now());
         self.memory
             .sending(action, declared, detail, Timestamp::now());
-        let sent = act::send(writer.zadig, writer.key, action).await;
+        let sent = act::send(&writer.zadig, writer.key, action).await;
         self.wrote(Timestamp::now());
+        if sent.as_ref().is_err_and(Error::was_withheld) {
+            (self.memory, self.wrote_at) = before;
+        }
         sent
     }
 

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
-use kube::runtime::reflector::ObjectRef;
+use kube::runtime::reflector::{ObjectRef, Store};
 use tokio::time::Instant;
 
 pub(super) use self::diagnose::Case;
@@ -60,6 +60,10 @@ use crate::plan::{Blocked, Licence, Plan};
 
 impl Managed for ZadigEnvironment {
     type Status = ZadigEnvironmentStatus;
+
+    fn store(ctx: &Context) -> &Store<Self> {
+        &ctx.environments
+    }
 
     fn status(&self) -> Option<&Self::Status> {
         self.status.as_ref()
@@ -354,14 +358,8 @@ async fn attempt(
     let blocked = match planned {
         Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
         Plan::Act(act) => {
-            let writer = Writer {
-                object,
-                ctx,
-                zadig: &zadig,
-                key: &key,
-                management: object.spec.management,
-                needs: Needs::after(observed.existence.status()),
-            };
+            let needs = Needs::after(observed.existence.status());
+            let writer = Writer::new(ctx, (object, object), (&zadig, &key), needs);
             let mut step = carry_out(&writer, local, environment, detail, act.actions).await?;
             if let Step::Tell(_, into, _) = &mut step {
                 let change = into.change.take();

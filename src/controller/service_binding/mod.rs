@@ -11,6 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::api::Patch;
 use kube::runtime::events::EventType;
+use kube::runtime::reflector::Store;
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
@@ -54,6 +55,10 @@ use crate::plan::{Blocked, Licence, Plan};
 
 impl Managed for ZadigServiceBinding {
     type Status = ZadigServiceBindingStatus;
+
+    fn store(ctx: &Context) -> &Store<Self> {
+        &ctx.bindings
+    }
 
     fn status(&self) -> Option<&Self::Status> {
         self.status.as_ref()
@@ -344,14 +349,8 @@ async fn attempt(
         Plan::Blocked(blocked) => blocked,
         Plan::Act(act) => {
             let detail = observed.inner.detail();
-            let writer = Writer {
-                object,
-                ctx,
-                zadig: &zadig,
-                key: &key,
-                management,
-                needs: Needs::after(observed.home.status()),
-            };
+            let needs = Needs::after(observed.home.status());
+            let writer = Writer::new(ctx, (object, &*environment), (&zadig, &key), needs);
             let change = carry_out(&writer, local, declared, detail, act.actions).await?;
             let Some(change) = change else {
                 return Ok(Step::Quiet(Duration::from_millis(10)));

@@ -1,13 +1,13 @@
 //! The governor, on paused time: rate, bound, turns, breaker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
 use zadig_client::limit::{Circuit, Governor, Limits, Permit, Stats, Verdict};
-use zadig_client::{ErrorClass, Scale, Scope, ServiceChange, WorkloadKind};
+use zadig_client::{ErrorClass, Gate, Kind, Scale, Scope, ServiceChange, WorkloadKind};
 
 use crate::server::{Server, json};
 
@@ -373,6 +373,70 @@ async fn z14_20_one_call_of_a_project_is_in_flight_where_zadig_locks_the_project
         "{done:?}"
     );
     assert_eq!(most.load(Ordering::SeqCst), 3);
+}
+
+/// A gate that somebody closes.
+#[derive(Default)]
+struct Closes(AtomicBool);
+
+impl Gate for Closes {
+    fn is_open(&self) -> bool {
+        !self.0.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_waited_asks_the_gate_before_it_leaves_and_reads_do_not() {
+    let server = Server::answering(200, Some("application/json"), "[]").await;
+    let governor = Governor::new(limits(1000.0, 1000, 1));
+    let gate = Arc::new(Closes::default());
+    let client = server
+        .client()
+        .with_governor(Arc::clone(&governor))
+        .behind(Arc::clone(&gate) as Arc<dyn Gate>);
+    let turn = governor.turn_of("shop").await;
+    let permit = governor.admit(&tenant("other")).await.unwrap();
+    let waiting: Vec<_> = ["dev", "qa"]
+        .map(|env| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let services = [ServiceChange {
+                    service_name: "api".to_owned(),
+                    variables: Vec::new(),
+                }];
+                // One waits for the project, the other one for the governor.
+                let answer = match env {
+                    "dev" => {
+                        client
+                            .add_services(Scope::Test, "shop", env, &services)
+                            .await
+                    }
+                    _ => {
+                        client
+                            .restart_service(Scope::Test, "shop", env, "api")
+                            .await
+                    }
+                };
+                answer.unwrap_err()
+            })
+        })
+        .into();
+    settle().await;
+    gate.0.store(true, Ordering::Relaxed);
+    drop(turn);
+    permit.finish(Verdict::Reached);
+    for call in waiting {
+        let error = call.await.unwrap();
+        assert!(matches!(error.kind(), Kind::Withheld), "{error}");
+        assert_eq!(
+            (error.class(), error.outcome_unknown()),
+            (ErrorClass::InvalidRequest, false)
+        );
+    }
+    assert_eq!(server.asked().len(), 0);
+    let list = client.list_environments(Scope::Test, "shop").await;
+    assert_eq!(list.unwrap().len(), 0);
+    assert_eq!((server.asked().len(), governor.stats().in_flight), (1, 0));
 }
 
 #[test]
