@@ -316,8 +316,8 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
     let mut config = Config::new(url, token);
     config.ca_pem = ca;
     concat!("zadig-operator/", env!("CARGO_PKG_VERSION")).clone_into(&mut config.user_agent);
-    let secrets = ctx.hub.secrets(&name);
-    config.mask = Some(Arc::clone(&secrets) as _);
+    let server = ctx.hub.server(&name);
+    config.mask = Some(Arc::clone(&server.secrets) as _);
     let licence = Arc::default();
     config.observer = Some(Arc::new(metrics::Calls {
         licence: Arc::clone(&licence),
@@ -334,8 +334,7 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
     Ok(Ok(Arc::new(Zadig::new(
         client,
         key,
-        name,
-        secrets,
+        (name, server),
         Intervals { list, deep, stuck },
         limits.requests_per_second,
         fingerprint,

@@ -171,7 +171,7 @@ impl<'a, K: Managed> Writer<'a, K> {
         &self,
         call: impl Future<Output = Result<(), Error>> + Send,
     ) -> Result<Sent, Error> {
-        let turn = self.zadig.turn(self.key);
+        let turn = self.zadig.server().turn(self.key);
         let _turn = turn.lock().await;
         if self.needs == Needs::Idle && !home::can_change(&self.zadig, self.key).await? {
             return Ok(Sent::Held);

@@ -132,8 +132,7 @@ pub(super) struct Site {
     pub connection: ConnectionKey,
     /// The Zadig's identity: its normalised URL.
     pub identity: String,
-    /// The values that it was sent and may repeat, through whatever connection.
-    pub secrets: Arc<Secrets>,
+    server: Arc<Server>,
     /// How often it is looked at.
     pub intervals: Intervals,
     /// Digest over everything the connection was built from.
@@ -149,10 +148,28 @@ pub(super) struct Site {
     templates: Cached<BTreeMap<String, BTreeSet<String>>>,
     template: Cached<ServiceTemplate>,
     globals: Cached<Vec<TemplateVariable>>,
-    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     licence: Arc<Mutex<Licence>>,
     level: Mutex<Level>,
     enterprise_refused_at: Mutex<Option<Instant>>,
+}
+
+/// One Zadig, whatever connection leads to it, and for as long as one does: a connection that is made anew, with another token say, does
+/// not begin with nothing under way.
+#[derive(Default)]
+pub(super) struct Server {
+    /// The values that it was sent and may repeat.
+    pub secrets: Arc<Secrets>,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Server {
+    /// The lock that all changes of one environment share: one at a time, whatever kind they come from.
+    #[must_use]
+    pub(super) fn turn(&self, key: &EnvKey) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = lock(&self.turns);
+        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+        Arc::clone(turns.entry(key.to_string()).or_default())
+    }
 }
 
 /// A service's template as Zadig keeps it.
@@ -179,8 +196,7 @@ impl Zadig {
     pub(super) fn new(
         client: Client,
         connection: ConnectionKey,
-        identity: String,
-        secrets: Arc<Secrets>,
+        (identity, server): (String, Arc<Server>),
         intervals: Intervals,
         calls_per_second: f64,
         fingerprint: String,
@@ -191,7 +207,7 @@ impl Zadig {
             client: client.clone(),
             connection,
             identity,
-            secrets,
+            server,
             intervals,
             fingerprint,
             budget: Budget::new(calls_per_second),
@@ -203,7 +219,6 @@ impl Zadig {
             templates: Cached::default(),
             template: Cached::default(),
             globals: Cached::default(),
-            turns: Mutex::default(),
             licence,
             level: Mutex::default(),
             enterprise_refused_at: Mutex::default(),
@@ -273,12 +288,9 @@ impl Site {
         lock(&self.lists).retain(|listed, _| wanted.contains(listed));
     }
 
-    /// The lock that all changes of one environment share: one at a time, whatever kind they come from.
-    #[must_use]
-    pub(super) fn turn(&self, key: &EnvKey) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = lock(&self.turns);
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(key.to_string()).or_default())
+    /// What all connections to this Zadig share.
+    pub(super) fn server(&self) -> &Arc<Server> {
+        &self.server
     }
 
     /// What is known of the professional licence.
@@ -687,7 +699,7 @@ pub(super) enum Link {
 pub(super) struct Hub {
     links: Mutex<HashMap<ConnectionKey, Link>>,
     governors: Mutex<HashMap<String, Arc<zadig_client::limit::Governor>>>,
-    secrets: Mutex<HashMap<String, Arc<Secrets>>>,
+    servers: Mutex<HashMap<String, Arc<Server>>>,
 }
 
 impl Hub {
@@ -731,11 +743,12 @@ impl Hub {
         Arc::clone(governor)
     }
 
-    /// The values that a Zadig was sent, through all connections that lead to it.
+    /// One Zadig. Those that nothing leads to any more are forgotten.
     #[must_use]
-    pub(super) fn secrets(&self, identity: &str) -> Arc<Secrets> {
-        let mut secrets = lock(&self.secrets);
-        Arc::clone(secrets.entry(identity.to_owned()).or_default())
+    pub(super) fn server(&self, identity: &str) -> Arc<Server> {
+        let mut servers = lock(&self.servers);
+        servers.retain(|_, server| Arc::strong_count(server) > 1);
+        Arc::clone(servers.entry(identity.to_owned()).or_default())
     }
 
     /// How the governor of a connection's Zadig is; nothing of one that never could be used.
@@ -855,6 +868,34 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(*value, 3);
+    }
+
+    #[test]
+    fn one_environment_has_one_turn_whatever_connection_it_is_reached_by_and_for_as_long_as_one_is_there()
+     {
+        let key = EnvKey {
+            project: "shop".to_owned(),
+            env: "dev".to_owned(),
+            scope: Scope::Test,
+        };
+        let hub = Hub::default();
+        let before = hub.server("https://zadig.example.com:443");
+        let turn = before.turn(&key);
+        let held = turn.try_lock().unwrap();
+        // The token was changed, or somebody else's connection leads to the same Zadig.
+        let after = hub.server("https://zadig.example.com:443");
+        assert!(after.turn(&key).try_lock().is_err());
+        let other = hub.server("https://other.example.com:443");
+        assert!(other.turn(&key).try_lock().is_ok());
+        drop(held);
+        assert!(after.turn(&key).try_lock().is_ok());
+        drop((before, after));
+        drop(hub.server("https://other.example.com:443"));
+        assert_eq!(
+            lock(&hub.servers).len(),
+            1,
+            "nothing is kept of what is gone"
+        );
     }
 
     #[tokio::test(start_paused = true)]

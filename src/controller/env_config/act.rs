@@ -29,7 +29,7 @@ pub(super) async fn send(
     if let Action::Create { config, .. } | Action::Replace { config, .. } = action {
         values.extend(config.values());
     }
-    let sending = zadig.secrets.sending(&values);
+    let sending = zadig.server().secrets.sending(&values);
     let sent = match action {
         // Written to Kubernetes by the driver.
         Action::RecordOwnership(_) => Ok(()),

@@ -33,7 +33,7 @@ pub(super) async fn send(zadig: &Zadig, key: &EnvKey, action: &Action) -> Result
     let scope = (*scope).into();
     let client = &zadig.client;
     let failed = Error::zadig(action.summary());
-    let sending = zadig.secrets.sending(&values(action));
+    let sending = zadig.server().secrets.sending(&values(action));
     let sent = match action {
         // Written to Kubernetes by the driver.
         Action::RecordOwnership(_) | Action::NoteRestore { .. } => Ok(()),

@@ -129,7 +129,7 @@ pub(super) async fn deploy(
     }
     match outcomes.into_iter().find(|it| it.status == "failed") {
         Some(failed) => {
-            let message = zadig.secrets.mask(&failed.err_message);
+            let message = zadig.server().secrets.mask(&failed.err_message);
             Err(Error::ReleaseRefused { operation, message })
         }
         None => Ok(()),
