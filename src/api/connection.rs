@@ -75,7 +75,8 @@ pub struct ZadigConnectionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "atomic"))]
     pub access: Option<Vec<AccessGrant>>,
-    /// How hard this Zadig may be driven, by all objects behind the connection together. Absent: the defaults of its fields.
+    /// How hard Zadig may be driven through this connection, by all objects behind it together. Each connection to one Zadig has limits of
+    /// its own; together they stay within the largest of them. Absent: the defaults of its fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<Limits>,
     /// How often Zadig is looked at. Absent: the defaults of its fields.

@@ -298,7 +298,6 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
         return invalid("spec.intervals: not durations".to_owned());
     };
     let name = identity(&url);
-    let governor = ctx.hub.governor(&name, limits);
     let fingerprint = ctx.digests.digest([
         spec.url.as_str(),
         &token_digest,
@@ -323,7 +322,7 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
         licence: Arc::clone(&licence),
     }));
     let client = match Client::new(config) {
-        Ok(client) => client.with_governor(governor).for_tenant(namespace),
+        Ok(client) => client,
         Err(error) => {
             return invalid(format!(
                 "the connection cannot be used: {}",
@@ -332,11 +331,11 @@ async fn open(object: &ZadigConnection, ctx: &Context) -> Result<Result<Arc<Zadi
         }
     };
     Ok(Ok(Arc::new(Zadig::new(
-        client,
+        &client,
         key,
         (name, server),
         Intervals { list, deep, stuck },
-        limits.requests_per_second,
+        limits,
         fingerprint,
         licence,
     ))))

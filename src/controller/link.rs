@@ -24,13 +24,14 @@ pub(super) enum Unlinked {
 /// The Zadig behind an environment's connection, or what to tell while there is none.
 ///
 /// While something of it is being deleted, the token that was last read is used even after its Secret is gone (design §2,
-/// rule 6).
+/// rule 6). Its calls wait in the line of `tenant`, the namespace of the object that they are for.
 ///
 /// # Errors
 /// When the labels of a namespace cannot be read, and when the connection found no Zadig.
 pub(super) async fn link(
     environment: &ZadigEnvironment,
     ctx: &Context,
+    tenant: Option<String>,
     deleting: bool,
 ) -> Result<Result<Arc<Zadig>, Unlinked>, Error> {
     let key = Context::connection_key(environment);
@@ -67,7 +68,9 @@ pub(super) async fn link(
         environment.spec.scope,
         zadig.licence(),
     ) {
-        None => Ok(Ok(zadig)),
+        None => Ok(Ok(Arc::new(
+            zadig.for_tenant(tenant.as_deref().unwrap_or_default()),
+        ))),
         Some(Blocked { reason, message }) if deleting => tell(Outcome::Stalled(
             reason,
             format!(

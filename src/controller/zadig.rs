@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+use zadig_client::limit::{Governor, Limits, Stats};
 use zadig_client::{Client, EnvironmentStatus, EnvironmentSummary, Gate};
 
 use super::connection::Words;
@@ -135,6 +136,9 @@ pub(super) struct Site {
     server: Arc<Server>,
     /// How often it is looked at.
     pub intervals: Intervals,
+    /// The governor of the connection, and its bounds.
+    pub governor: Arc<Governor>,
+    limits: Limits,
     /// Digest over everything the connection was built from.
     pub fingerprint: String,
     /// Budget of looks that nothing asked for.
@@ -155,11 +159,23 @@ pub(super) struct Site {
 
 /// One Zadig, whatever connection leads to it, and for as long as one does: a connection that is made anew, with another token say, does
 /// not begin with nothing under way.
-#[derive(Default)]
 pub(super) struct Server {
+    /// What all connections may do together: as much as the one that may do most, of those that can be used. A connection has limits and
+    /// a breaker of its own besides, so that whoever may make one can neither slow down nor unleash the others.
+    pub governor: Arc<Governor>,
     /// The values that it was sent and may repeat.
     pub secrets: Arc<Secrets>,
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            governor: Governor::new(Limits::default()),
+            secrets: Arc::default(),
+            turns: Mutex::default(),
+        }
+    }
 }
 
 impl Server {
@@ -191,26 +207,39 @@ impl Zadig {
         }
     }
 
+    /// The same Zadig, whose calls wait in the line of this namespace.
+    #[must_use]
+    pub(super) fn for_tenant(&self, namespace: &str) -> Self {
+        self.through(self.client.for_tenant(namespace))
+    }
+
     /// A Zadig that nothing is known of.
     #[must_use]
     pub(super) fn new(
-        client: Client,
+        client: &Client,
         connection: ConnectionKey,
         (identity, server): (String, Arc<Server>),
         intervals: Intervals,
-        calls_per_second: f64,
+        limits: Limits,
         fingerprint: String,
         licence: Arc<Mutex<Licence>>,
     ) -> Self {
-        let client = client.behind(Arc::new(Shut));
+        let governor = Governor::new(limits);
+        let client = client
+            .with_governor(Arc::clone(&governor))
+            .within(Arc::clone(&server.governor))
+            .for_tenant(connection.namespace.as_str())
+            .behind(Arc::new(Shut));
         let site = Site {
             client: client.clone(),
             connection,
             identity,
             server,
             intervals,
+            governor,
+            limits,
             fingerprint,
-            budget: Budget::new(calls_per_second),
+            budget: Budget::new(limits.requests_per_second),
             probed: tokio::sync::Mutex::default(),
             lists: Mutex::default(),
             clusters: Cached::default(),
@@ -698,7 +727,6 @@ pub(super) enum Link {
 #[derive(Default)]
 pub(super) struct Hub {
     links: Mutex<HashMap<ConnectionKey, Link>>,
-    governors: Mutex<HashMap<String, Arc<zadig_client::limit::Governor>>>,
     servers: Mutex<HashMap<String, Arc<Server>>>,
 }
 
@@ -711,7 +739,9 @@ impl Hub {
 
     /// Notes what is known of a connection.
     pub(super) fn set(&self, key: ConnectionKey, link: Link) {
-        lock(&self.links).insert(key, link);
+        let mut links = lock(&self.links);
+        links.insert(key, link);
+        set_common_limits(&links);
     }
 
     /// The Zadig that a connection leads to, or led to before it went down.
@@ -725,22 +755,9 @@ impl Hub {
 
     /// Forgets a connection.
     pub(super) fn remove(&self, key: &ConnectionKey) {
-        lock(&self.links).remove(key);
-    }
-
-    /// The governor of a Zadig: one for all connections that lead to it.
-    #[must_use]
-    pub(super) fn governor(
-        &self,
-        identity: &str,
-        limits: zadig_client::limit::Limits,
-    ) -> Arc<zadig_client::limit::Governor> {
-        let mut governors = lock(&self.governors);
-        let governor = governors
-            .entry(identity.to_owned())
-            .or_insert_with(|| zadig_client::limit::Governor::new(limits));
-        governor.set_limits(limits);
-        Arc::clone(governor)
+        let mut links = lock(&self.links);
+        links.remove(key);
+        set_common_limits(&links);
     }
 
     /// One Zadig. Those that nothing leads to any more are forgotten.
@@ -751,11 +768,10 @@ impl Hub {
         Arc::clone(servers.entry(identity.to_owned()).or_default())
     }
 
-    /// How the governor of a connection's Zadig is; nothing of one that never could be used.
+    /// How the governor of a connection is; nothing of one that never could be used.
     #[must_use]
-    pub(super) fn stats(&self, key: &ConnectionKey) -> Option<zadig_client::limit::Stats> {
-        let zadig = self.known(key)?;
-        Some(lock(&self.governors).get(&zadig.identity)?.stats())
+    pub(super) fn stats(&self, key: &ConnectionKey) -> Option<Stats> {
+        Some(self.known(key)?.governor.stats())
     }
 
     /// Every connection that can be used.
@@ -768,6 +784,30 @@ impl Hub {
                 Link::Down { .. } => None,
             })
             .collect()
+    }
+}
+
+/// Bounds what all connections to each Zadig do together by the widest limits among those that can be used.
+fn set_common_limits(links: &HashMap<ConnectionKey, Link>) {
+    let mut widest: HashMap<&str, (&Server, Limits)> = HashMap::new();
+    for link in links.values() {
+        let Link::Up(zadig) = link else { continue };
+        let (_, limits) = widest
+            .entry(&zadig.identity)
+            .or_insert((&zadig.server, zadig.limits));
+        let Limits {
+            requests_per_second,
+            burst,
+            max_in_flight,
+        } = zadig.limits;
+        limits.requests_per_second = limits.requests_per_second.max(requests_per_second);
+        limits.burst = limits.burst.max(burst);
+        limits.max_in_flight = limits.max_in_flight.max(max_in_flight);
+    }
+    for (server, limits) in widest.into_values() {
+        if server.governor.stats().limits != limits {
+            server.governor.set_limits(limits);
+        }
     }
 }
 
@@ -868,6 +908,81 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(*value, 3);
+    }
+
+    #[tokio::test]
+    async fn no_connection_slows_down_or_unleashes_another_to_the_same_zadig() {
+        let hub = Hub::default();
+        let url = "http://127.0.0.1:1";
+        let up = |name: &str, requests_per_second: f64| {
+            let limits = Limits {
+                requests_per_second,
+                ..Limits::default()
+            };
+            let key = ConnectionKey {
+                namespace: name.to_owned(),
+                name: "default".to_owned(),
+            };
+            let token = zadig_client::Token::new("t").unwrap();
+            let config = zadig_client::Config::new(url.parse().unwrap(), token);
+            let zadig = Zadig::new(
+                &Client::new(config).unwrap(),
+                key.clone(),
+                (url.to_owned(), hub.server(url)),
+                Intervals {
+                    list: Duration::ZERO,
+                    deep: Duration::ZERO,
+                    stuck: Duration::ZERO,
+                },
+                limits,
+                String::new(),
+                Arc::default(),
+            );
+            hub.set(key.clone(), Link::Up(Arc::new(zadig)));
+            key
+        };
+        let rate = |stats: Stats| stats.limits.requests_per_second.to_string();
+        let together = || rate(hub.server(url).governor.stats());
+        let own = |key: &ConnectionKey| hub.stats(key).map(rate);
+        let platform = up("platform", 20.0);
+        assert_eq!(
+            (own(&platform), together()),
+            (Some("20".into()), "20".into())
+        );
+        let tenant = up("tenant", 1.0);
+        assert_eq!(
+            (own(&platform), own(&tenant)),
+            (Some("20".into()), Some("1".into()))
+        );
+        assert_eq!(together(), "20");
+        up("tenant", 1000.0);
+        assert_eq!(
+            (own(&platform), together()),
+            (Some("20".into()), "1000".into())
+        );
+        let down = Link::Down {
+            reason: crate::api::condition::Reason::Unauthorized,
+            words: Words {
+                text: String::new(),
+                is_first_hand: true,
+            },
+            last: None,
+            since: Instant::now(),
+        };
+        hub.set(tenant.clone(), down);
+        assert_eq!(
+            together(),
+            "20",
+            "a token that Zadig refuses widens nothing"
+        );
+        hub.remove(&platform);
+        hub.remove(&tenant);
+        let last = hub.server(url);
+        assert_eq!(
+            Arc::strong_count(&last),
+            2,
+            "nothing else leads there any more"
+        );
     }
 
     #[test]

@@ -62,6 +62,7 @@ const NO_SKEW: i64 = i64::MIN;
 pub struct Client {
     shared: Arc<Shared>,
     governor: Option<Arc<Governor>>,
+    all: Option<Arc<Governor>>,
     gate: Option<Arc<dyn Gate>>,
     tenant: Arc<str>,
 }
@@ -115,6 +116,7 @@ impl Client {
         Ok(Self {
             shared: Arc::new(shared),
             governor: None,
+            all: None,
             gate: None,
             tenant: Arc::from(""),
         })
@@ -143,6 +145,17 @@ impl Client {
     pub fn with_governor(&self, governor: Arc<Governor>) -> Self {
         Self {
             governor: Some(governor),
+            ..self.clone()
+        }
+    }
+
+    /// The same client, each request of which waits for its turn at this governor too, after its own: that of all who call the same
+    /// server. What is found of the server is told to the client's own governor alone, as another client's way there, or its
+    /// certificates, may be better; the turns of projects are those of this one, as the server has one lock for all.
+    #[must_use]
+    pub fn within(&self, all: Arc<Governor>) -> Self {
+        Self {
+            all: Some(all),
             ..self.clone()
         }
     }
@@ -260,7 +273,8 @@ impl Client {
         exchange: impl Future<Output = Result<T, Kind>>,
     ) -> Result<T, Error> {
         let path = shown(url);
-        let permit = self
+        // The one of all is given back by dropping it, which tells nothing of how it went.
+        let (permit, _all) = self
             .admission(route)
             .await
             .map_err(|kind| Error::new(route, &*path, kind))?;
@@ -310,24 +324,34 @@ impl Client {
     /// Waits for the project's turn where Zadig would make the call wait.
     async fn turn(&self, call: &Call) -> Option<ProjectTurn> {
         let project = call.project.as_ref().filter(|_| call.route.locks_project)?;
-        Some(self.governor.as_ref()?.turn_of(project).await)
+        let governor = self.all.as_ref().or(self.governor.as_ref())?;
+        Some(governor.turn_of(project).await)
     }
 
-    async fn admission(&self, route: &'static Route) -> Result<Option<Permit>, Kind> {
-        let Some(governor) = &self.governor else {
-            return Ok(None);
-        };
+    /// The right to one request: of this client, and of all who call the server.
+    async fn admission(
+        &self,
+        route: &'static Route,
+    ) -> Result<(Option<Permit>, Option<Permit>), Kind> {
         let begun = Instant::now();
-        let permit = governor
-            .admit(&self.tenant)
-            .await
-            .map_err(|open| Kind::CircuitOpen {
-                retry_in: open.retry_in,
-            })?;
-        if let Some(observer) = &self.shared.observer {
+        let own = self.admitted(self.governor.as_ref()).await?;
+        let all = self.admitted(self.all.as_ref()).await?;
+        if let Some(observer) = &self.shared.observer
+            && (own.is_some() || all.is_some())
+        {
             observer.waited(route, begun.elapsed());
         }
-        Ok(Some(permit))
+        Ok((own, all))
+    }
+
+    async fn admitted(&self, governor: Option<&Arc<Governor>>) -> Result<Option<Permit>, Kind> {
+        let Some(governor) = governor else {
+            return Ok(None);
+        };
+        let permit = governor.admit(&self.tenant).await;
+        permit.map(Some).map_err(|open| Kind::CircuitOpen {
+            retry_in: open.retry_in,
+        })
     }
 
     async fn exchange<T>(

@@ -195,7 +195,7 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         local.memory.repairs.forget();
     }
     local.memory.repairs.fade(local.memory.wrote_at, now);
-    let zadig = match link(&environment, ctx, deleting).await? {
+    let zadig = match link(&environment, ctx, object.namespace(), deleting).await? {
         Ok(zadig) => zadig,
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
         Err(Unlinked::Tell(outcome)) => return Ok(told(outcome)),

@@ -176,7 +176,7 @@ async fn attempt(
         return Ok(lifetime::expired(object, over));
     }
     let leaving = deleting || over.is_some();
-    let zadig = match link(object, ctx, deleting).await? {
+    let zadig = match link(object, ctx, object.namespace(), deleting).await? {
         Ok(zadig) => zadig,
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
         Err(Unlinked::Tell(outcome)) => {

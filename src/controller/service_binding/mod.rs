@@ -195,7 +195,7 @@ async fn attempt(
             Err(plan) => return Ok(told_plan(plan, Told::default())),
         }
     };
-    let zadig = match link(&environment, ctx, deleting).await? {
+    let zadig = match link(&environment, ctx, object.namespace(), deleting).await? {
         Ok(zadig) => zadig,
         Err(Unlinked::Unknown) => return Ok(Step::Quiet(Duration::from_secs(5))),
         Err(Unlinked::Tell(outcome)) => return Ok(told(outcome)),

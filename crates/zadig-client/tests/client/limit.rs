@@ -307,6 +307,40 @@ async fn a_client_stops_calling_a_zadig_that_is_not_there_and_says_so() {
 }
 
 #[tokio::test]
+async fn clients_of_one_server_have_limits_and_a_breaker_each_and_stay_within_a_common_bound() {
+    let server = Server::answering(200, Some("application/json"), "[]").await;
+    let all = Governor::new(limits(1000.0, 1000, 1));
+    let client = |governor: &Arc<Governor>| {
+        let client = server.client().with_governor(Arc::clone(governor));
+        client.within(Arc::clone(&all))
+    };
+    let own = [(); 2].map(|()| Governor::new(limits(1000.0, 1000, 8)));
+    // One of them finds nobody: its certificates are not those of the server, say.
+    for _ in 0..5 {
+        fail(&own[0]).await;
+    }
+    let refused = client(&own[0]).list_environments(Scope::Test, "shop").await;
+    assert!(matches!(
+        refused.unwrap_err().kind(),
+        Kind::CircuitOpen { .. }
+    ));
+    let other = client(&own[1]);
+    other.list_environments(Scope::Test, "shop").await.unwrap();
+    assert_eq!(all.stats().circuit, Circuit::Closed);
+    // The common bound holds whatever is left of its own.
+    let permit = all.admit(&tenant("somebody")).await.unwrap();
+    let waiting = tokio::spawn(async move {
+        let list = other.list_environments(Scope::Test, "shop").await;
+        list.unwrap().len()
+    });
+    settle().await;
+    assert_eq!((all.stats().waiting, server.asked().len()), (1, 1));
+    permit.finish(Verdict::Reached);
+    waiting.await.unwrap();
+    assert_eq!((all.stats().in_flight, own[1].stats().in_flight), (0, 0));
+}
+
+#[tokio::test]
 async fn refusals_are_answers_and_leave_the_breaker_closed() {
     let server = Server::answering(500, None, "").await;
     let governor = Governor::new(Limits::default());
