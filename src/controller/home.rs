@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use zadig_client::EnvironmentSummary;
 
+use super::context::Context;
 use super::desired;
 use super::environment::{owner, time_is_over};
 use super::outcome::Outcome;
@@ -35,8 +36,8 @@ pub(super) fn key(environment: &ZadigEnvironment) -> EnvKey {
 }
 
 /// Why what is inside an environment is not cared for any longer, for a person: the environment's time is over.
-pub(super) fn over(environment: &ZadigEnvironment) -> Option<Outcome> {
-    time_is_over(environment).then(|| {
+pub(super) fn over(environment: &ZadigEnvironment, ctx: &Context) -> Option<Outcome> {
+    time_is_over(environment, ctx).then(|| {
         Outcome::Working(
             Reason::EnvironmentNotReady,
             "spec.environmentRef: the ttl of the ZadigEnvironment is over; make it longer there, or delete this object"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use kube::runtime::events::EventType;
 
 use super::{Local, Step, Told, owner};
@@ -18,6 +18,11 @@ use crate::plan::environment::memory::Memory;
 
 /// How often an object is looked at whose time is over: whatever ends that tells by itself.
 const OVER_LOOK: Duration = Duration::from_hours(1);
+/// How far our clock and Zadig's may be apart before no time is believed to be over. One of both is wrong then, and an environment that
+/// lives a while too long is the lesser harm.
+const TRUSTED_SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// How often it is looked whether the clocks agree again.
+const DOUBTED_LOOK: Duration = Duration::from_mins(1);
 /// How much later than due something may be begun, so that what was made together does not end together.
 const LATEST: Duration = Duration::from_secs(10);
 
@@ -34,12 +39,34 @@ pub(super) fn told(object: &ZadigEnvironment) -> Option<Timestamp> {
 }
 
 /// Whether the time of an environment is over, as far as its object tells.
-pub(in crate::controller) fn time_is_over(object: &ZadigEnvironment) -> bool {
+pub(in crate::controller) fn time_is_over(object: &ZadigEnvironment, ctx: &Context) -> bool {
     let record = owner(object);
     let lifetime = of(object, record.as_ref());
     lifetime.is_some_and(|lifetime| {
-        lifetime.is_over(told(object), Timestamp::now()) && !is_spared(object, record.as_ref())
+        is_over(lifetime, told(object), Timestamp::now(), skew(object, ctx))
+            && !is_spared(object, record.as_ref())
     })
+}
+
+/// How far Zadig's clock is ahead of ours, as of its last answer.
+fn skew(object: &ZadigEnvironment, ctx: &Context) -> Option<SignedDuration> {
+    let zadig = ctx.hub.known(&Context::connection_key(object))?;
+    zadig.client.clock_skew()
+}
+
+/// Whether clocks are too far apart for a time to be believed.
+fn is_doubtful(skew: Option<SignedDuration>) -> bool {
+    skew.is_some_and(|skew| skew.abs() > TRUSTED_SKEW)
+}
+
+/// Whether a time is over: it was told so, or a clock says so that nobody contradicts.
+fn is_over(
+    lifetime: Lifetime,
+    told: Option<Timestamp>,
+    now: Timestamp,
+    skew: Option<SignedDuration>,
+) -> bool {
+    lifetime.is_over(told, Timestamp::MIN) || (lifetime.is_over(None, now) && !is_doubtful(skew))
 }
 
 /// An environment that is only observed, or whose object is to be released without a call, is not deleted for its age either.
@@ -51,6 +78,7 @@ fn is_spared(object: &ZadigEnvironment, record: Option<&Ownership>) -> bool {
 /// The time of an environment if it is over, which is remembered; none while its object is being deleted anyway.
 pub(super) fn over(
     object: &ZadigEnvironment,
+    ctx: &Context,
     local: &mut Local,
     now: Timestamp,
 ) -> Option<Lifetime> {
@@ -59,7 +87,8 @@ pub(super) fn over(
     }
     let record = local.record.as_ref();
     let over = of(object, record).filter(|lifetime| {
-        lifetime.is_over(local.memory.expired, now) && !is_spared(object, record)
+        is_over(*lifetime, local.memory.expired, now, skew(object, ctx))
+            && !is_spared(object, record)
     });
     local.memory.expired = over.map(|lifetime| lifetime.ends);
     over
@@ -76,6 +105,22 @@ pub(super) fn ending(sent: &str) -> Outcome {
     Outcome::Working(
         Reason::Deleting,
         format!("spec.ttl: its time is over; sent to Zadig: {sent}"),
+    )
+}
+
+/// Why an environment is not deleted although its time is over by our clock.
+fn doubt(skew: SignedDuration) -> String {
+    let (seconds, word) = (
+        skew.as_secs().unsigned_abs(),
+        if skew.is_negative() {
+            "behind"
+        } else {
+            "ahead of"
+        },
+    );
+    format!(
+        "spec.ttl: over by the clock of this operator, but Zadig's is {seconds} s {word} it, so nothing is deleted; set the clocks of the \
+         operator's node and of Zadig right"
     )
 }
 
@@ -111,6 +156,27 @@ pub(super) async fn watch(
         return None;
     }
     let now = Timestamp::now();
+    let skew = skew(object, ctx).filter(|_| lifetime.is_over(None, now));
+    if local.record.is_some()
+        && is_doubtful(skew)
+        && local.memory.expired.is_none()
+        && local.doubted != Some(lifetime.ends)
+    {
+        local.doubted = Some(lifetime.ends);
+        let note = doubt(skew.unwrap_or_default());
+        tracing::warn!(note, "an environment is not deleted for its age");
+        ctx.event(
+            object,
+            EventType::Warning,
+            "ClocksDiffer",
+            "Reconcile",
+            &note,
+        )
+        .await;
+    }
+    if is_doubtful(skew) && local.memory.expired.is_none() {
+        return Some(driver::jittered(DOUBTED_LOOK));
+    }
     let due = local.record.is_some() && lifetime.warn <= now && now < lifetime.ends;
     if due && local.warned != Some(lifetime.ends) {
         local.warned = Some(lifetime.ends);
@@ -126,4 +192,34 @@ pub(super) async fn watch(
     }
     let next = lifetime.next(now)?;
     Some(next + Duration::from_millis(5) + (next / 20).min(LATEST).mul_f64(fastrand::f64()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_over_when_no_clock_contradicts_or_when_it_was_told_so() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let lifetime = Lifetime {
+            warn: at(900),
+            ends: at(1000),
+        };
+        let minutes = SignedDuration::from_mins;
+        let over = |told, now, skew| is_over(lifetime, told, at(now), skew);
+        assert!(!over(None, 999, None));
+        for skew in [None, Some(minutes(0)), Some(minutes(5)), Some(minutes(-5))] {
+            assert!(over(None, 1000, skew), "{skew:?}");
+        }
+        // Our clock is a day ahead, or Zadig's a day behind: nobody knows which.
+        for skew in [minutes(6), minutes(-6), minutes(-60 * 24)] {
+            assert!(!over(None, 1000, Some(skew)), "{skew:?}");
+            assert!(over(Some(at(1000)), 1000, Some(skew)), "it is gone already");
+        }
+        assert_eq!(
+            doubt(minutes(-10)),
+            "spec.ttl: over by the clock of this operator, but Zadig's is 600 s behind it, so nothing is deleted; set the clocks of the \
+             operator's node and of Zadig right"
+        );
+    }
 }

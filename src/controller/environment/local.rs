@@ -55,6 +55,8 @@ pub(in crate::controller) struct Local {
     pub(in crate::controller) unhealthy_since: Option<Timestamp>,
     /// The end of its `ttl` that was warned of.
     pub(in crate::controller) warned: Option<Timestamp>,
+    /// The end of its `ttl` that was told not to be believed.
+    pub(in crate::controller) doubted: Option<Timestamp>,
     /// Zadig's word, and since when.
     word: Option<(String, Timestamp)>,
 }
@@ -79,6 +81,7 @@ impl Local {
             wrote_at: None,
             unhealthy_since: None,
             warned: None,
+            doubted: None,
             word: None,
         }
     }

@@ -171,7 +171,7 @@ async fn attempt(
     if object.spec.suspend {
         return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
     }
-    let over = lifetime::over(object, local, Timestamp::now());
+    let over = lifetime::over(object, ctx, local, Timestamp::now());
     if let (Some(over), None) = (&over, &local.record) {
         return Ok(lifetime::expired(object, over));
     }

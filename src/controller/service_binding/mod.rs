@@ -181,7 +181,7 @@ async fn attempt(
     if object.spec.suspend || environment.spec.suspend {
         return Ok(Step::Quiet(driver::jittered(Duration::from_hours(1))));
     }
-    if let (false, Some(over)) = (deleting, home::over(&environment)) {
+    if let (false, Some(over)) = (deleting, home::over(&environment, ctx)) {
         return Ok(told(over));
     }
     let desired = if deleting {
