@@ -11,6 +11,10 @@ use crate::api::condition::Reason;
 /// Longest text of an error chain that is shown, in characters; an event holds 1 KiB.
 const SHOWN: usize = 800;
 
+/// How long a server that asks for patience is left alone at most. What it says may be a mistake, and an object that waits for days
+/// looks like one that is forgotten.
+const LONGEST_PATIENCE: Duration = Duration::from_mins(5);
+
 /// Why one step of a reconcile failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -301,7 +305,10 @@ fn is_licensed_list(error: &zadig_client::Error) -> bool {
 fn class_retry(error: &zadig_client::Error) -> Retry {
     match error.class() {
         ErrorClass::Unreachable | ErrorClass::TimedOut | ErrorClass::Throttled => {
-            error.retry_after().map_or(Retry::Backoff, Retry::After)
+            let asked = error.retry_after();
+            asked.map_or(Retry::Backoff, |after| {
+                Retry::After(after.min(LONGEST_PATIENCE))
+            })
         }
         // Most likely the licence service, which is asked for these calls (Z§1.3), is down.
         ErrorClass::Internal if is_gated(error.operation()) || is_licensed_list(error) => {
@@ -330,8 +337,8 @@ mod tests {
 
     use super::*;
 
-    /// What a restart comes to that is answered with this status and JSON body.
-    async fn refused(status: u16, body: &'static str) -> Error {
+    /// What a restart comes to that is answered with this status, line of the head, and JSON body.
+    async fn refused(status: u16, header: &'static str, body: &'static str) -> Error {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let answer = tokio::spawn(async move {
@@ -339,7 +346,7 @@ mod tests {
             let mut request = [0; 4096];
             assert_ne!(stream.read(&mut request).await.unwrap(), 0);
             let head = format!(
-                "HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                "HTTP/1.1 {status} x\r\n{header}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
                 body.len()
             );
             stream.write_all(head.as_bytes()).await.unwrap();
@@ -356,9 +363,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_that_asks_for_patience_gets_five_minutes_at_most() {
+        for (header, seconds) in [
+            ("retry-after: 7", 7),
+            ("retry-after: 300", 300),
+            ("retry-after: 31536000", 300),
+            ("retry-after: 18446744073709551615", 300),
+        ] {
+            let error = refused(429, header, "{}").await;
+            let expected = Retry::After(Duration::from_secs(seconds));
+            assert_eq!(error.retry(), expected, "{header}");
+        }
+    }
+
+    #[tokio::test]
     async fn z14_08_a_500_is_told_as_an_answer_and_not_as_an_outage() {
         let body = r#"{"code":500,"message":"Internal Error: ","description":"busy"}"#;
-        let error = refused(500, body).await;
+        let error = refused(500, "x: y", body).await;
         assert_eq!(
             (error.reason(), error.retry(), error.is_outage()),
             (Reason::ZadigError, Retry::Backoff, false)

@@ -192,9 +192,19 @@ impl Controllers<'_> {
         lost: impl Future<Output = Lost>,
     ) -> Result<(), Error> {
         let stop = shutdown.child_token();
-        let controllers = controller::run(self.client, self.settings, self.tenure, stop.clone());
+        let listed = {
+            let health = health.clone();
+            move || health.replace(&Phase::Listing, Phase::Leading)
+        };
+        health.set(Phase::Listing);
+        let controllers = controller::run(
+            self.client,
+            self.settings,
+            self.tenure,
+            stop.clone(),
+            listed,
+        );
         let mut controllers = AbortOnDropHandle::new(tokio::spawn(controllers));
-        health.set(Phase::Leading);
         telemetry::table::LEADER.gauge(&[]).set(1.0);
         tracing::info!("leading");
         let grace = self.config.shutdown_grace;

@@ -51,6 +51,8 @@ pub enum Phase {
         /// Name of the other process.
         leader: String,
     },
+    /// This process leads and reads what there is: nothing is done before all of it is known.
+    Listing,
     /// This process leads and its controllers run.
     Leading,
     /// On the way out.
@@ -67,6 +69,7 @@ impl Phase {
             | Self::WaitingForDefinitions { .. }
             | Self::WaitingForApiServer
             | Self::Electing
+            | Self::Listing
             | Self::Stopping => false,
         }
     }
@@ -84,6 +87,9 @@ impl fmt::Display for Phase {
             Self::WaitingForApiServer => f.write_str("waiting for the API server"),
             Self::Electing => f.write_str("waiting to become the leader"),
             Self::StandingBy { leader } => write!(f, "standing by, {leader} leads"),
+            Self::Listing => f.write_str(
+                "leading, and waiting for the first list of every kind in every watched namespace; what refuses one is in the log",
+            ),
             Self::Leading => f.write_str("leading"),
             Self::Stopping => f.write_str("stopping"),
         }
@@ -118,6 +124,14 @@ impl Health {
     /// Sets how far the process has come.
     pub fn set(&self, phase: Phase) {
         self.lock().phase = phase;
+    }
+
+    /// Sets how far the process has come, if it is still there.
+    pub fn replace(&self, from: &Phase, to: Phase) {
+        let mut state = self.lock();
+        if state.phase == *from {
+            state.phase = to;
+        }
     }
 
     /// Tells until when the Lease is held; `None` when it is not.
@@ -286,6 +300,11 @@ mod tests {
                 },
                 200,
                 "standing by, pod-0 leads\n",
+            ),
+            (
+                Phase::Listing,
+                503,
+                "leading, and waiting for the first list of every kind in every watched namespace; what refuses one is in the log\n",
             ),
             (Phase::Leading, 200, "leading\n"),
             (Phase::Stopping, 503, "stopping\n"),

@@ -91,7 +91,8 @@ pub enum Error {
     DigestKey(#[source] crate::error::Error),
 }
 
-/// Runs the controllers until `shutdown`; calls that are under way then are finished, and what came of them is told.
+/// Runs the controllers until `shutdown`; calls that are under way then are finished, and what came of them is told. `listed` is called
+/// once every object is known: nothing is done before.
 ///
 /// # Guarantees
 /// No change is sent to Zadig after `shutdown`, and nothing is written at all once the `tenure` is over: both are asked when a request has
@@ -104,6 +105,7 @@ pub async fn run(
     settings: Settings,
     tenure: Tenure,
     shutdown: CancellationToken,
+    listed: impl FnOnce() + Send,
 ) -> Result<(), Error> {
     let client = fence::fenced(client, tenure.clone());
     let digests = DigestKey::load(&client, &settings.namespace)
@@ -237,6 +239,10 @@ pub async fn run(
             () = shutdown.cancelled() => {}
             () = async {
                 tokio::join!(
+                    async {
+                        all_listed(&ctx).await;
+                        listed();
+                    },
                     async {
                         if settings.watch_secrets {
                             source_changes::<Secret>(&client, &settings, &ctx, SourceKind::Secret).await;

@@ -112,6 +112,7 @@ async fn run_operator(client: Client) {
         settings,
         Tenure::default(),
         CancellationToken::new(),
+        || {},
     ));
     let reason = match running.await {
         Ok(Ok(())) => "nobody asked it to".to_owned(),
