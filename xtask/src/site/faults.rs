@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Page, SOURCES, SUMMARY, Site, resolve};
+use super::{Page, SOURCES, SUMMARY, Site, outward, resolve};
 use crate::paths;
 
 /// Pages that say the same in another language, by path within the sources.
@@ -69,7 +69,7 @@ fn contents(site: &Site) -> Vec<String> {
 fn links(site: &Site, path: &Path, page: &Page) -> Vec<String> {
     let wrong = page.links.iter().filter_map(|link| {
         let problem = match link.target.split_once(':') {
-            Some(("https" | "mailto", _)) => return None,
+            Some(("https" | "mailto", _)) => outward::problem(&link.target)?.to_owned(),
             Some(_) => "is neither a page nor https".to_owned(),
             None => problem(site, path, page, &link.target)?,
         };
@@ -106,8 +106,10 @@ fn problem(site: &Site, path: &Path, page: &Page, link: &str) -> Option<String> 
 fn leads(root: &Path, path: &Path, document: &Page) -> Vec<String> {
     let wrong = document.links.iter().filter_map(|link| {
         let (file, anchor) = link.target.split_once('#').unwrap_or((&link.target, ""));
+        let (place, line) = (path.display(), link.line);
         if file.contains(':') {
-            return None;
+            let problem = outward::problem(&link.target)?;
+            return Some(format!("{place}:{line}: {} {problem}", link.target));
         }
         let target = match file {
             "" => root.join(path),
@@ -120,8 +122,8 @@ fn leads(root: &Path, path: &Path, document: &Page) -> Vec<String> {
             let headings = Page::parse(&text).headings;
             headings.iter().any(|heading| heading.anchor == anchor)
         };
-        let (path, line, target) = (path.display(), link.line, &link.target);
-        (!is_there).then(|| format!("{path}:{line}: {target} leads nowhere"))
+        let target = &link.target;
+        (!is_there).then(|| format!("{place}:{line}: {target} leads nowhere"))
     });
     wrong.collect()
 }
@@ -240,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_a_page_and_to_a_heading_of_it() {
-        let text = "# A\n\n[](b.md#b) [](#a) [](https://example.com) [](#c)\n\n[](b.md#c) [](c.md) [](../../README.md)\n\n[](http://example.com)\n";
+        let text = "# A\n\n[](b.md#b) [](#a) [](https://github.com) [](#c)\n\n[](b.md#c) [](c.md) [](../../README.md)\n\n[](http://github.com) [](https://zadig)\n";
         let site = site("", &[("a.md", text), ("b.md", "# B")]);
         let path = Path::new("a.md");
         assert_eq!(
@@ -250,14 +252,15 @@ mod tests {
                 "docs/src/a.md:5: b.md#c names no heading there",
                 "docs/src/a.md:5: c.md is no page",
                 "docs/src/a.md:5: ../../README.md leads out of the site",
-                "docs/src/a.md:7: http://example.com is neither a page nor https",
+                "docs/src/a.md:7: http://github.com is neither a page nor https",
+                "docs/src/a.md:7: https://zadig leads to nobody on the internet",
             ]
         );
     }
 
     #[test]
     fn a_document_leads_to_files_and_headings() {
-        let text = "# A\n\n[](docs/src/concepts.md#helm) [](LICENSE) [](#a) [](https://example.com)\n\n[](docs/none.md) [](docs/src/concepts.md#none)\n";
+        let text = "# A\n\n[](docs/src/concepts.md#helm) [](LICENSE) [](#a) [](https://github.com) [](http://github.com)\n\n[](docs/none.md) [](docs/src/concepts.md#none)\n";
         assert_eq!(
             leads(
                 paths::workspace(),
@@ -266,6 +269,7 @@ mod tests {
             ),
             [
                 "README.md:3: #a leads nowhere",
+                "README.md:3: http://github.com is not written as an address is",
                 "README.md:5: docs/none.md leads nowhere",
                 "README.md:5: docs/src/concepts.md#none leads nowhere",
             ]

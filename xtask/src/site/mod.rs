@@ -4,6 +4,7 @@
 
 mod anchor;
 pub mod faults;
+mod outward;
 mod page;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,97 @@
+//! Addresses on the internet. Nobody asks them here, as a check is to pass without a network; what is wrong with many of them can be
+//! seen without.
+
+use reqwest::Url;
+
+/// Host of our API group, annotations and labels, which nobody serves.
+const GROUP: &str = "zadig-operator.io";
+/// Ends of names that lead nowhere: for examples (RFC 2606), for machines of one network.
+const NOWHERE: [&str; 7] = [
+    "example",
+    "example.com",
+    "example.org",
+    "invalid",
+    "local",
+    "localhost",
+    "svc",
+];
+
+/// What is wrong with the address that a link leads to, if anything is.
+pub(super) fn problem(address: &str) -> Option<&'static str> {
+    if address.starts_with("mailto:") {
+        return None;
+    }
+    let Ok(url) = Url::parse(address) else {
+        return Some("is no address");
+    };
+    let Some(name) = url.domain() else {
+        return Some("names no host by a name");
+    };
+    // A parser forgives much that a reader cannot follow.
+    let strange = |letter: char| letter.is_whitespace() || "<>{}|\\^`\"".contains(letter);
+    if address.contains(strange) || !address.starts_with("https://") {
+        return Some("is not written as an address is");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("names a user");
+    }
+    if is_within(name, GROUP) {
+        return Some("is on a host of ours that nobody serves");
+    }
+    if !name.contains('.') || NOWHERE.iter().any(|end| is_within(name, end)) {
+        return Some("leads to nobody on the internet");
+    }
+    None
+}
+
+/// Whether a name is a domain or one beneath it.
+fn is_within(name: &str, domain: &str) -> bool {
+    let rest = name.strip_suffix(domain);
+    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_an_address_is_told_without_asking_it() {
+        for (address, expected) in [
+            ("https://github.com/koderover/zadig", None),
+            ("https://keepachangelog.com/en/1.1.0/#a", None),
+            ("https://", Some("is no address")),
+            ("https://192.0.2.1/x", Some("names no host by a name")),
+            ("https:github.com", Some("is not written as an address is")),
+            (
+                "https://github.com/a b",
+                Some("is not written as an address is"),
+            ),
+            (
+                "https://github.com/{tag}",
+                Some("is not written as an address is"),
+            ),
+            ("mailto:us@github.com", None),
+            ("https://me@github.com", Some("names a user")),
+            (
+                "https://zadig-operator.io/docs",
+                Some("is on a host of ours that nobody serves"),
+            ),
+            (
+                "https://www.zadig-operator.io",
+                Some("is on a host of ours that nobody serves"),
+            ),
+            ("https://my-zadig-operator.io", None),
+            (
+                "https://zadig.example.com",
+                Some("leads to nobody on the internet"),
+            ),
+            ("https://zadig", Some("leads to nobody on the internet")),
+            (
+                "https://kubernetes.default.svc",
+                Some("leads to nobody on the internet"),
+            ),
+        ] {
+            assert_eq!(problem(address), expected, "{address}");
+        }
+    }
+}
