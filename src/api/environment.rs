@@ -254,8 +254,8 @@ pub struct ZadigEnvironmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
     pub ttl: Option<String>,
-    /// Which services are removed from the environment, with their resources, when they are not declared. Owned: those that this
-    /// object added. All: every one. None: none. Default: Owned.
+    /// Which services are removed from the environment, with their resources, when they are not declared, here or by a
+    /// ZadigServiceBinding, for ten seconds. Owned: those that this object added. All: every one. None: none. Default: Owned.
     #[serde(default)]
     pub prune: Prune,
     /// Whether what is declared is carried out. Enforce: at once. Approve: once the plan in `status.plan` is approved by

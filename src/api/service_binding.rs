@@ -90,8 +90,8 @@ pub struct ZadigServiceBindingSpec {
     /// Create. Without effect once the service is owned.
     #[serde(default)]
     pub creation: Creation,
-    /// What happens to the service when this object is deleted. Delete: it is removed from the environment with its workloads.
-    /// Orphan: nothing is called. Absent: Delete if this object added it, Orphan if it took it over. The annotation
+    /// What happens to the service when this object is deleted. Delete: it is removed from the environment with its workloads, ten
+    /// seconds later and unless the ZadigEnvironment declares it itself by then. Orphan: nothing is called. Absent: Delete if this object added it, Orphan if it took it over. The annotation
     /// `zadig-operator.io/deletion: Orphan` overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion: Option<BindingDeletion>,

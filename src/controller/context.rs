@@ -188,12 +188,20 @@ impl Context {
         &self,
         environment: &ZadigEnvironment,
     ) -> Vec<Arc<ZadigServiceBinding>> {
+        let mut bindings = self.all_bindings_of(environment);
+        bindings.retain(|it| it.metadata.deletion_timestamp.is_none());
+        bindings
+    }
+
+    /// The same with those that are being deleted.
+    pub(super) fn all_bindings_of(
+        &self,
+        environment: &ZadigEnvironment,
+    ) -> Vec<Arc<ZadigServiceBinding>> {
         let home = ObjectRef::from_obj(environment);
-        self.bindings
-            .state()
-            .into_iter()
-            .filter(|it| it.metadata.deletion_timestamp.is_none() && Self::home_of(it) == home)
-            .collect()
+        let mut bindings = self.bindings.state();
+        bindings.retain(|it| Self::home_of(it) == home);
+        bindings
     }
 
     /// Whether an environment admits a binding of one of its services.

@@ -3,6 +3,7 @@
 mod helm;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -12,8 +13,9 @@ use super::digest::DigestKey;
 use crate::api::KeyRef;
 use crate::api::condition::Reason;
 use crate::api::environment::{Service as DeclaredService, ValueFrom, ZadigEnvironmentSpec};
+use crate::api::management::Management;
 use crate::error::Error;
-use crate::plan::environment::{Environment, Image, Replicas, Service, Variable, sharing};
+use crate::plan::environment::{Environment, Image, Replicas, Service, Variable, moving, sharing};
 use crate::plan::secret::SecretText;
 use crate::plan::{Blocked, Plan};
 
@@ -156,7 +158,7 @@ pub(super) fn environment<A>(
         deletion_protection: _,
         ttl: _,
         prune,
-        management: _,
+        management,
         approved_plan: _,
         live_drift,
         bindings: _,
@@ -194,6 +196,11 @@ pub(super) fn environment<A>(
         sharing: sharing::Declared::of(*sharing, sub_environment_of.as_ref()),
         creation: *creation,
         prune: *prune,
+        // A plan that a person looks at needs no more time than that.
+        grace: match management {
+            Management::Enforce => moving::GRACE,
+            Management::Approve | Management::Observe => Duration::ZERO,
+        },
         live_drift: *live_drift,
     })
 }

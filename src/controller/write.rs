@@ -171,12 +171,24 @@ impl<'a, K: Managed> Writer<'a, K> {
         &self,
         call: impl Future<Output = Result<(), Error>> + Send,
     ) -> Result<Sent, Error> {
+        self.send_if(async { Ok(true) }, call).await
+    }
+
+    /// The same if something `still` holds when its turn has come that the object and its environment do not tell.
+    ///
+    /// # Errors
+    /// The same, and when that cannot be told.
+    pub(super) async fn send_if(
+        &self,
+        still: impl Future<Output = Result<bool, Error>> + Send,
+        call: impl Future<Output = Result<(), Error>> + Send,
+    ) -> Result<Sent, Error> {
         let turn = self.zadig.server().turn(self.key);
         let _turn = turn.lock().await;
         if self.needs == Needs::Idle && !home::can_change(&self.zadig, self.key).await? {
             return Ok(Sent::Held);
         }
-        if !self.may_write() {
+        if !still.await? || !self.may_write() {
             return Ok(Sent::Held);
         }
         Ok(match call.await {

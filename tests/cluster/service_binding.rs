@@ -7,7 +7,9 @@ use zadig_operator::api::condition::Reason;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::api::service_binding::ZadigServiceBinding;
 
-use crate::support::{EnvironmentFixture, World, has_reason, is_ready, is_stalled, scenario};
+use crate::support::{
+    EnvironmentFixture, World, has_reason, is_ready, is_stalled, message, scenario,
+};
 
 async fn ready(world: &World, name: &str) {
     world
@@ -123,6 +125,57 @@ fn a_service_moves_to_its_team_and_back_without_a_write_to_it() {
         environment_ready(world).await;
         assert_eq!(services(world, &key).await, ["plain", "web"]);
         assert_eq!(service_writes(world), [""; 0]);
+    });
+}
+
+#[test]
+fn a_service_moves_to_its_team_and_back_in_the_unsafe_order_too() {
+    scenario(async |world| {
+        let inline = world
+            .environment("dev")
+            .service("plain")
+            .service("web")
+            .variable("web", "logLevel", "debug");
+        world.apply(&inline).await;
+        environment_ready(world).await;
+        let key = world.env_key("dev");
+        // As one commit arrives whose objects are applied in this order.
+        world
+            .apply(&world.environment("dev").service("plain"))
+            .await;
+        world
+            .await_that::<ZadigEnvironment>("dev", "told of what is about to be removed", |env| {
+                let told = message(env, Reason::Applying);
+                told.contains("removed in a moment") && told.ends_with(": web")
+            })
+            .await;
+        let web = json!({"name": "web", "variables": [{"key": "logLevel", "value": "debug"}]});
+        world.apply(&world.binding("dev", &web, json!({}))).await;
+        ready(world, "web").await;
+        environment_ready(world).await;
+        let owned = world.get::<ZadigServiceBinding>("web").await;
+        let inventory = owned.status.and_then(|status| status.inventory);
+        assert!(
+            inventory.is_some_and(|it| it.created),
+            "it is the binding's"
+        );
+        world.delete::<ZadigServiceBinding>("web").await;
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        world.apply(&inline).await;
+        world.await_gone::<ZadigServiceBinding>("web").await;
+        environment_ready(world).await;
+        assert_eq!(services(world, &key).await, ["plain", "web"]);
+        assert_eq!(service_writes(world), [""; 0]);
+        // And one that does not come back goes.
+        world
+            .apply(&world.environment("dev").service("plain"))
+            .await;
+        world
+            .eventually("it is removed", async || {
+                services(world, &key).await == ["plain"]
+            })
+            .await;
+        environment_ready(world).await;
     });
 }
 

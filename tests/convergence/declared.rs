@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use zadig_operator::api::environment::{
@@ -10,6 +11,7 @@ use zadig_operator::api::environment::{
 use zadig_operator::plan::environment::helm::values::Values;
 use zadig_operator::plan::environment::helm::{Helm, Source};
 use zadig_operator::plan::environment::memory::Memory;
+use zadig_operator::plan::environment::moving::GRACE;
 use zadig_operator::plan::environment::sharing::Declared;
 use zadig_operator::plan::environment::{
     EnvStatus, Environment, Image, Replicas, Service, Variable,
@@ -406,11 +408,13 @@ pub(crate) fn environments() -> BoxedStrategy<Environment> {
             let prune = prop_oneof![
                 3 => Just(Prune::Owned), 1 => Just(Prune::All), 1 => Just(Prune::None),
             ];
-            (Just(global), services, prune, any::<bool>(), live)
+            let grace = prop_oneof![Just(GRACE), Just(Duration::ZERO)];
+            (Just(global), services, (prune, grace), any::<bool>(), live)
         })
         .prop_map(
-            |(global, (api, db, web), prune, registry, live_drift)| Environment {
+            |(global, (api, db, web), (prune, grace), registry, live_drift)| Environment {
                 live_drift,
+                grace,
                 deploy_type: DeployType::KubernetesYaml,
                 alias: None,
                 cluster: None,

@@ -202,7 +202,16 @@ impl Object {
             env.is_some_and(|env| env.services.get(name).is_some_and(|s| s.replicas > 0))
         };
         self.refused.retain(runs);
-        let observed = self.observe(zadig);
+        let mut observed = self.observe(zadig);
+        if let (Desired::Present(environment), Some(detail)) = (&self.desired, observed.detail()) {
+            let now = observed.now;
+            self.memory
+                .undeclared(environment, detail, &BTreeMap::new(), now);
+            observed
+                .memory
+                .undeclared
+                .clone_from(&self.memory.undeclared);
+        }
         let planned = plan(&self.desired, &observed);
         rules::hold(&self.desired, &observed, &planned)?;
         let Some(planned) = self.managed.judge(&self.desired, &observed, planned) else {

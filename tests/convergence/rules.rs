@@ -1,5 +1,7 @@
 //! The rules themselves (`plan/mod.rs`, design §2 and §3).
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use zadig_operator::api::environment::{Deletion, FieldPolicy, OwnershipState, Prune, Scope};
@@ -73,6 +75,18 @@ pub(crate) fn hold(
         let deletes = matches!(action, Action::DeleteEnvironment { .. });
         let wanted = matches!(desired, Desired::Absent { .. });
         prop_assert!(wanted || !deletes, "deleted without being asked");
+        if let (Desired::Present(environment), Action::RemoveServices { services }) =
+            (desired, action)
+        {
+            for name in services {
+                let since = observed.memory.undeclared.get(name);
+                let stayed = since.is_some_and(|since| {
+                    let age = observed.now.duration_since(*since);
+                    Duration::try_from(age).is_ok_and(|age| age >= environment.grace)
+                });
+                prop_assert!(stayed, "{} was removed at once", name);
+            }
+        }
     }
     Ok(())
 }

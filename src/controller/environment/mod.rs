@@ -270,6 +270,12 @@ async fn attempt(
     )
     .await?;
     take_back(object, ctx, &mut local.memory);
+    if let (Desired::Present(environment), Existence::Present(present)) =
+        (&desired, &view.existence)
+        && let Some(detail) = &present.detail
+    {
+        local.memory.undeclared(environment, detail, &bound, now);
+    }
     let mut memory = local.memory.clone();
     memory.was_ready_lately = was_ready_lately(object, now);
     let observed = Observed {
@@ -598,9 +604,23 @@ async fn bound(object: &ZadigEnvironment, ctx: &Context) -> Result<BTreeMap<Stri
     Ok(bound)
 }
 
+/// Whether no binding claims what an action removes from an environment that stays, at the last moment: its turn may have been long
+/// in coming.
+async fn is_still_nobodys(
+    writer: &Writer<'_, ZadigEnvironment>,
+    environment: Option<&Environment>,
+    action: &Action,
+) -> Result<bool, Error> {
+    let (Some(_), Action::RemoveServices { services }) = (environment, action) else {
+        return Ok(true);
+    };
+    let bound = bound(writer.object, writer.ctx).await?;
+    Ok(!bound.keys().any(|name| services.contains(name)))
+}
+
 /// Takes over what bindings remember of services that the environment declares itself by now: moving a service costs no restart.
 fn take_back(object: &ZadigEnvironment, ctx: &Context, memory: &mut Memory) {
-    for binding in ctx.bindings_of(object) {
+    for binding in ctx.all_bindings_of(object) {
         let service = &binding.spec.service.name;
         let inline = object.spec.services.iter().any(|it| &it.name == service);
         let Some(applied) = binding.status.as_ref().and_then(|it| it.applied.clone()) else {
@@ -738,8 +758,9 @@ async fn carry_out(
         if !deletions::count(writer, &mut local.memory, subjects).await? {
             break;
         }
+        let still = is_still_nobodys(writer, environment, &action);
         let call = local.call(writer, &action, environment, detail);
-        let Sent::Answered(sent) = writer.send(call).await? else {
+        let Sent::Answered(sent) = writer.send_if(still, call).await? else {
             break;
         };
         if let Err(error) = sent {

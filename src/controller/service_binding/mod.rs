@@ -188,6 +188,12 @@ async fn attempt(
         Desired::Absent {
             policy,
             protected: is_protected(&environment.spec),
+            asked: object
+                .metadata
+                .deletion_timestamp
+                .as_ref()
+                .filter(|_| environment.metadata.deletion_timestamp.is_none())
+                .map(|time| time.0),
         }
     } else {
         match binding(object, &environment, ctx).await? {
@@ -259,6 +265,7 @@ async fn attempt(
         service: object.spec.service.name.clone(),
         home,
         inline,
+        taken_back: remembers(&environment, object),
         handed_over,
         rival: rival_of(object, &environment, ctx).await?,
         inner: env::Observed {
@@ -599,6 +606,14 @@ fn owns(environment: &ZadigEnvironment, service: &String) -> bool {
     inventory.is_some_and(|inventory| inventory.services.contains(service))
 }
 
+/// Whether an environment remembers what was sent to the service of a binding, if anything was.
+fn remembers(environment: &ZadigEnvironment, binding: &ZadigServiceBinding) -> bool {
+    let known = |status: &ZadigServiceBindingStatus| status.applied.is_some();
+    let mut applied = environment.status.iter().flat_map(|it| &it.applied);
+    !binding.status.as_ref().is_some_and(known)
+        || applied.any(|entry| entry.name == binding.spec.service.name)
+}
+
 fn declares(environment: &ZadigEnvironment, service: &String) -> bool {
     let mut services = environment.spec.services.iter();
     services.any(|declared| &declared.name == service)
@@ -648,6 +663,7 @@ async fn binding(
             },
             creation: *creation,
             prune: Prune::None,
+            grace: Duration::ZERO,
             live_drift: spec.live_drift,
         },
         replicas: *replicas,

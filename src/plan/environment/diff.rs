@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::restart::{self, Way};
 use super::{
     Action, Detail, Environment, LiveWorkload, Observed, ObservedService, Present, Service, helm,
-    join, live, production, sharing, subject, template, variables,
+    join, live, moving, production, sharing, subject, template, variables,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{DeployType, FieldPolicy, Prune, Scope, WorkloadKind};
@@ -25,6 +25,8 @@ pub(in crate::plan) struct Diff {
     pending: Vec<Action>,
     /// What has to wait, however little is left to do besides.
     pub(super) waiting: Option<Wait>,
+    /// Services stay for a moment before they are removed, and what comes after that waits too.
+    staying: bool,
 }
 
 impl Diff {
@@ -35,6 +37,7 @@ impl Diff {
             blocked,
             pending,
             waiting,
+            staying: _,
         } = self;
         if actions.is_empty() && !pending.is_empty() {
             let summaries: Vec<String> = pending.iter().map(Action::summary).collect();
@@ -92,12 +95,16 @@ pub(in crate::plan) fn diff(
     } else {
         services(&mut diff, desired, detail, observed, present, &removed);
     }
+    if diff.staying {
+        diff.actions
+            .retain(|action| !moving::may_take_objects(action));
+    }
     sharing::diff(&mut diff, desired, observed, detail);
     hold_back_what_was_just_asked(&mut diff, observed);
     hold_back_loops(&mut diff, observed);
     put_refused_ones_last(&mut diff, observed);
     let is_yaml = desired.deploy_type == DeployType::KubernetesYaml;
-    if is_yaml && diff.actions.is_empty() && diff.pending.is_empty() {
+    if is_yaml && !diff.staying && diff.actions.is_empty() && diff.pending.is_empty() {
         live::repair(&mut diff, desired, detail, observed, present);
     }
     diff
@@ -181,6 +188,7 @@ fn removals(
             .cloned()
             .collect(),
     };
+    let staying = moving::stay(&mut services, desired, observed);
     services.retain(|name| !is_held(diff, name, observed));
     services.retain(|name| !diff.is_loop(&subject::removed(name), observed));
     let counted = |name: &String| observed.memory.counted.contains(&subject::removed(name));
@@ -191,6 +199,9 @@ fn removals(
         diff.waiting = Some(observed.deletions.wait_for(&waiting));
         services.retain(|name| !waiting.contains(name));
     }
+    diff.staying = staying.is_some();
+    // It ends first.
+    diff.waiting = staying.or(diff.waiting.take());
     if !services.is_empty() {
         diff.actions.push(Action::RemoveServices {
             services: services.clone(),

@@ -59,6 +59,7 @@ pub(in crate::plan) fn environment() -> Environment {
         sharing: sharing::Declared::default(),
         creation: Creation::Create,
         prune: Prune::Owned,
+        grace: Duration::ZERO,
         live_drift: LiveDrift::Report,
     }
 }

@@ -32,6 +32,8 @@ pub enum Retry {
 pub struct Memory {
     /// Services that this object added.
     pub services: BTreeSet<String>,
+    /// By service: since when one that is there is declared by nobody. Kept in the process only.
+    pub undeclared: BTreeMap<String, Timestamp>,
     /// When the environment was created anew after something else had deleted it.
     pub recreated_at: Option<Timestamp>,
     /// The end of its `ttl` that was told to be over.
@@ -245,6 +247,24 @@ impl Memory {
         }
     }
 
+    /// The memory of which services nobody declares, after a look at `now`.
+    pub fn undeclared(
+        &mut self,
+        desired: &Environment,
+        detail: &Detail,
+        bound: &BTreeMap<String, Bound>,
+        now: Timestamp,
+    ) {
+        let is_nobodys =
+            |name: &String| !desired.services.contains_key(name) && !bound.contains_key(name);
+        let there = detail.services.keys();
+        let before = std::mem::take(&mut self.undeclared);
+        self.undeclared = there
+            .filter(|name| is_nobodys(name))
+            .map(|name| (name.clone(), before.get(name).copied().unwrap_or(now)))
+            .collect();
+    }
+
     /// The memory after the environment was seen in a state that can be changed, where `touched` services are about to be written.
     ///
     /// Fills what was lost or has to be taken anew after a write, and forgets what is no longer declared. `created` tells
@@ -274,7 +294,9 @@ impl Memory {
                 && matches!(bound.get(name), None | Some(Bound::Claimed))
         });
         self.applied.retain(|name, _| {
-            desired.services.contains_key(name) || bound.get(name) == Some(&Bound::Claimed)
+            desired.services.contains_key(name)
+                || self.undeclared.contains_key(name)
+                || bound.get(name) == Some(&Bound::Claimed)
         });
         let mut all_taken = true;
         for (name, service) in &desired.services {

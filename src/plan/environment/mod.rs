@@ -17,6 +17,7 @@ pub mod helm;
 pub mod lifetime;
 pub mod live;
 pub mod memory;
+pub mod moving;
 pub mod production;
 pub mod proposal;
 pub mod restart;
@@ -100,6 +101,8 @@ pub struct Environment {
     pub creation: Creation,
     /// Which undeclared services are removed.
     pub prune: Prune,
+    /// How long those stay at least after they were first seen undeclared.
+    pub grace: Duration,
     /// What is done about objects that the cluster lost.
     pub live_drift: LiveDrift,
 }

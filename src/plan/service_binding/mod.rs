@@ -11,10 +11,12 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::environment::diff::diff;
 use super::environment::lifetime::protected_inside;
 use super::environment::{
-    self as env, EnvStatus, Environment, Existence, ObservedService, Replicas,
+    self as env, EnvStatus, Environment, Existence, ObservedService, Replicas, moving,
 };
 use super::home::{Home, busy, same_place};
 use super::{Blocked, Plan};
@@ -26,6 +28,10 @@ use crate::api::service_binding::{BindingDeletion, ScaleTarget};
 
 /// How soon to look again at what somebody else has to do first; its change usually tells earlier.
 const LATER: Duration = Duration::from_mins(1);
+/// The same where it is being done.
+const SOON: Duration = Duration::from_secs(1);
+/// How long the environment has to take over what is remembered of a service, from the deletion of its binding on.
+const TAKEN_BACK: Duration = Duration::from_secs(30);
 
 /// What the object asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +44,8 @@ pub enum Desired {
         policy: Option<BindingDeletion>,
         /// Its environment is protected against deletion ([`env::lifetime::is_protected`]).
         protected: bool,
+        /// When that was asked for; none where the ZadigEnvironment goes too, and so can take nothing back.
+        asked: Option<Timestamp>,
     },
 }
 
@@ -77,6 +85,8 @@ pub struct Observed {
     pub home: Home,
     /// Its ZadigEnvironment declares the service itself.
     pub inline: bool,
+    /// It remembers what was sent to the service; so does whoever has nothing to remember.
+    pub taken_back: bool,
     /// Its ZadigEnvironment added the service, and no longer declares it.
     pub handed_over: bool,
     /// An older object that claims the same service, as `namespace/name`.
@@ -112,23 +122,43 @@ impl Action {
 #[must_use]
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
     let planned = match desired {
-        Desired::Absent { policy, protected } => absent(*policy, *protected, observed),
+        Desired::Absent {
+            policy,
+            protected,
+            asked,
+        } => absent(*policy, *protected, *asked, observed),
         Desired::Present(binding) => present(binding, observed),
     };
     planned.held(observed.inner.connection_suspended, Action::summary)
 }
 
 /// The way out. What the environment declares itself by now is its own.
-fn absent(policy: Option<BindingDeletion>, protected: bool, observed: &Observed) -> Plan<Action> {
+fn absent(
+    policy: Option<BindingDeletion>,
+    protected: bool,
+    asked: Option<Timestamp>,
+    observed: &Observed,
+) -> Plan<Action> {
     let (Some(record), Home::Present(home)) = (&observed.inner.record, &observed.home) else {
         return Plan::InSync;
     };
+    let left = |grace| moving::left(asked?, grace, observed.inner.now);
+    if observed.inline {
+        return match left(TAKEN_BACK) {
+            Some(_) if !observed.taken_back => Plan::wait(
+                Reason::Deleting,
+                "the ZadigEnvironment declares the service itself, and takes over first what is remembered of it",
+                SOON,
+            ),
+            _ => Plan::InSync,
+        };
+    }
     let deletes = match policy {
         Some(BindingDeletion::Delete) => true,
         Some(BindingDeletion::Orphan) => false,
         None => record.state != OwnershipState::Adopted,
     };
-    if !deletes || observed.inline || !same_place(record, &home.identity) {
+    if !deletes || !same_place(record, &home.identity) {
         return Plan::InSync;
     }
     let there = match &observed.inner.existence {
@@ -146,6 +176,13 @@ fn absent(policy: Option<BindingDeletion>, protected: bool, observed: &Observed)
     }
     if !there {
         return Plan::InSync;
+    }
+    if let Some(left) = left(moving::GRACE) {
+        return Plan::wait(
+            Reason::Deleting,
+            "the service is removed in a moment, unless the ZadigEnvironment declares it itself by then",
+            left,
+        );
     }
     let removed = env::subject::removed(&observed.service);
     if observed.inner.deletions.left == 0 && !observed.inner.memory.counted.contains(&removed) {

@@ -70,6 +70,7 @@ fn observed() -> Observed {
             stuck_after: Duration::from_mins(10),
         })),
         inline: false,
+        taken_back: true,
         handed_over: false,
         rival: None,
         inner,
@@ -129,8 +130,20 @@ fn planned(binding: Binding, observed: &Observed) -> String {
 }
 
 fn planned_deletion(policy: Option<BindingDeletion>, observed: &Observed) -> String {
-    let protected = false;
-    text(plan(&Desired::Absent { policy, protected }, observed))
+    planned_deletion_asked(policy, 60, observed)
+}
+
+fn planned_deletion_asked(
+    policy: Option<BindingDeletion>,
+    seconds: i64,
+    observed: &Observed,
+) -> String {
+    let absent = Desired::Absent {
+        policy,
+        protected: false,
+        asked: Some(ago(seconds)),
+    };
+    text(plan(&absent, observed))
 }
 
 #[test]
@@ -282,10 +295,44 @@ fn deletion_ends_when_the_service_or_the_environment_is_gone() {
 }
 
 #[test]
+fn a_service_stays_for_a_moment_in_case_that_the_environment_declares_it_itself() {
+    let added = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Created);
+    assert_snapshot!(planned_deletion_asked(None, 3, &added), @"wait Deleting the service is removed in a moment, unless the ZadigEnvironment declares it itself by then");
+    assert_snapshot!(planned_deletion_asked(None, 10, &added), @r#"remove services {"api"}"#);
+    // The clock of the API server is ahead.
+    assert!(planned_deletion_asked(None, -3, &added).starts_with("wait Deleting"));
+    let absent = Desired::Absent {
+        policy: None,
+        protected: false,
+        asked: None,
+    };
+    assert_snapshot!(text(plan(&absent, &added)), @r#"remove services {"api"}"#);
+}
+
+#[test]
+fn what_is_remembered_of_a_service_goes_back_to_the_environment_before_its_binding_ends() {
+    let mut inline = observed()
+        .running(&service())
+        .owned_as(OwnershipState::Created);
+    inline.inline = true;
+    inline.taken_back = false;
+    assert_snapshot!(planned_deletion_asked(None, 3, &inline), @"wait Deleting the ZadigEnvironment declares the service itself, and takes over first what is remembered of it");
+    assert_snapshot!(planned_deletion_asked(None, 30, &inline), @"in sync");
+    inline.taken_back = true;
+    assert_snapshot!(planned_deletion_asked(None, 3, &inline), @"in sync");
+}
+
+#[test]
 fn a_service_of_a_protected_environment_goes_only_when_its_own_object_says_so() {
     let held = |policy, observed: &Observed| {
-        let protected = true;
-        text(plan(&Desired::Absent { policy, protected }, observed))
+        let absent = Desired::Absent {
+            policy,
+            protected: true,
+            asked: Some(ago(60)),
+        };
+        text(plan(&absent, observed))
     };
     let added = observed()
         .running(&service())

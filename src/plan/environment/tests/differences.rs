@@ -1,11 +1,14 @@
 //! What differs in an environment that can be changed, and the calls that repair it (design §2, rule 1; §3).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use insta::assert_snapshot;
 
 use super::super::fixture::{
-    allowance, environment, exhaust, looked_at, observed, planned, service,
+    ago, allowance, environment, exhaust, looked_at, observed, planned, service,
 };
-use super::super::{Action, Bound, Desired, LiveWorkload, Observed, plan, subject};
+use super::super::moving::GRACE;
+use super::super::{Action, Bound, Desired, Environment, LiveWorkload, Observed, plan, subject};
 use crate::api::environment::Prune;
 use crate::plan::Plan;
 
@@ -93,6 +96,71 @@ fn undeclared_services_go_by_the_prune_policy() {
     assert_snapshot!(planned_by(Prune::Owned), @r#"remove services {"ours"}"#);
     assert_snapshot!(planned_by(Prune::All), @r#"remove services {"ours", "theirs"}"#);
     assert_snapshot!(planned_by(Prune::None), @"in sync");
+}
+
+#[test]
+fn a_service_that_nobody_declares_any_more_stays_for_a_moment_and_holds_nothing_up() {
+    let api = service().image("api", "api:1");
+    let seen = owned().running("api", &api).running("web", &service());
+    let desired = Environment {
+        grace: GRACE,
+        ..environment().service("api", api)
+    };
+    let since = |seconds| {
+        seen.clone().with(|observed| {
+            observed.memory.undeclared = [("web".to_owned(), ago(seconds))].into();
+        })
+    };
+    let waits = "wait 10s Applying spec.services: services that are not declared any more are removed in a moment, unless they are declared again or a ZadigServiceBinding claims them: web";
+    assert_eq!(planned(&desired, &seen), waits);
+    assert_eq!(planned(&desired, &since(0)), waits);
+    assert_eq!(planned(&desired, &since(7)), waits.replace("10s", "3s"));
+    assert_snapshot!(planned(&desired, &since(10)), @r#"remove services {"web"}"#);
+    assert_snapshot!(planned(&desired, &since(3).runs_image("api", "api:0")), @r#"image api Deployment/api/api Some("api:0") -> api:1"#);
+    let claimed = since(10).with(|o| o.bound = [("web".to_owned(), Bound::Claimed)].into());
+    assert_snapshot!(planned(&desired, &claimed), @"in sync");
+    let kept = desired.prune(Prune::None);
+    assert_snapshot!(planned(&kept, &seen), @"in sync");
+}
+
+#[test]
+fn what_may_take_over_objects_of_a_service_that_goes_waits_until_it_is_gone() {
+    let renamed = Environment {
+        grace: GRACE,
+        ..environment().service("api", service())
+    };
+    let seen = owned().running("old-api", &service());
+    assert!(planned(&renamed, &seen).starts_with("wait 10s Applying"));
+    let later = seen.with(|o| o.memory.undeclared = [("old-api".to_owned(), ago(10))].into());
+    assert!(planned(&renamed, &later).starts_with("remove services {\"old-api\"}\nadd "));
+}
+
+#[test]
+fn the_moment_begins_when_a_service_is_first_seen_undeclared_and_anew_after_it_was_declared() {
+    let seen = owned().running("web", &service().variable("LOG", "debug"));
+    let detail = seen.detail().expect("it is there");
+    let mut memory = seen.memory.clone();
+    let mut look = |environment: &Environment, bound: &[(String, Bound)], seconds| {
+        let bound = bound.iter().cloned().collect();
+        memory.undeclared(environment, detail, &bound, ago(seconds));
+        memory.undeclared.get("web").copied()
+    };
+    let (without, with) = (environment(), environment().service("web", service()));
+    assert_eq!(look(&with, &[], 60), None);
+    assert_eq!(look(&without, &[], 50), Some(ago(50)));
+    assert_eq!(look(&without, &[], 45), Some(ago(50)));
+    assert_eq!(look(&without, &[("web".into(), Bound::Claimed)], 40), None);
+    assert_eq!(look(&without, &[], 30), Some(ago(30)));
+    // What was sent to it is not forgotten meanwhile: its next owner asks for it.
+    memory.seen(
+        &without,
+        detail,
+        0,
+        true,
+        &BTreeSet::new(),
+        &BTreeMap::new(),
+    );
+    assert!(memory.applied.contains_key("web"));
 }
 
 #[test]
