@@ -97,8 +97,10 @@ pub struct ZadigEnvConfigSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitFile>,
     /// What to do about an object that is there already, or not there yet. Create: create it; one that exists and was not made by
-    /// this object is refused with the reason ConfigExists. CreateOrAdopt: create it, or take over the one that exists. Adopt:
-    /// take over the one that exists, never create. Default: Create. Without effect once the object is owned.
+    /// this object is refused with the reason ConfigExists, and so is one that the environment's creation would carry into a
+    /// `spec.namespace` that may be there already, as it would overwrite what is there. CreateOrAdopt: create it, or take over the one
+    /// that exists; what was carried into such a namespace counts as taken over. Adopt: take over the one that exists, never create.
+    /// Default: Create. Without effect once the object is owned.
     #[serde(default)]
     pub creation: Creation,
     /// What happens to the object in the environment when this one is deleted. Delete: it is deleted. Orphan: nothing is called.

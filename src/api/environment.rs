@@ -202,7 +202,8 @@ pub struct ZadigEnvironmentSpec {
     pub global_variables: Vec<GlobalVariable>,
     /// ZadigEnvConfigs in this namespace that the creation of the environment waits for and carries, so that they are there
     /// before the services. Without Zadig's professional licence this is the only way to a ConfigMap or a PersistentVolumeClaim.
-    /// Without effect once the environment exists.
+    /// Where `namespace` is set to another than Zadig's own, an object in it may be there already and would be overwritten, so that
+    /// the ZadigEnvConfig has to say `creation: CreateOrAdopt`. Without effect once the environment exists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = schema::SERVICES_MAX),

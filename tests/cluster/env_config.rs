@@ -4,10 +4,11 @@ use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
-use zadig_sim::Licence;
+use zadig_sim::{KubeAction, Licence};
 
 use crate::support::{
     EnvironmentFixture, Setup, World, has_reason, is_ready, is_stalled, scenario, scenario_with,
+    simulated,
 };
 
 async fn ready(world: &World, name: &str) {
@@ -111,6 +112,79 @@ fn objects_are_carried_by_the_creation_whichever_is_applied_first_and_without_a_
         world.delete::<ZadigEnvConfig>("login").await;
         world.await_gone::<ZadigEnvConfig>("login").await;
         assert_eq!(world.zadig.config(&key, "Secret", "login").await, None);
+    });
+}
+
+#[test]
+fn what_is_in_a_namespace_before_the_environment_is_overwritten_only_when_asked_and_stays_afterwards()
+ {
+    simulated(async |world, sim| {
+        let namespace = format!("legacy-{}", world.env_key("dev"));
+        let create = |kind: &str, namespace: Option<&String>, name: &str, manifest: Value| {
+            let action = KubeAction::Create {
+                kind: kind.to_owned(),
+                namespace: namespace.cloned(),
+                name: name.to_owned(),
+                manifest: Some(manifest),
+                cluster: None,
+            };
+            sim.kube(action).expect("it is made");
+        };
+        create("Namespace", None, &namespace, json!({}));
+        create(
+            "ConfigMap",
+            Some(&namespace),
+            "login",
+            json!({"data": {"a": "theirs"}}),
+        );
+        let data = json!({"a": "ours"});
+        let config = world.config("dev", "ConfigMap", "login", config_map(&data));
+        world.apply(&config).await;
+        let env = world
+            .environment("dev")
+            .service("plain")
+            .field("namespace", namespace.clone())
+            .field("configRefs", json!([{"name": "login"}]));
+        world.apply(&env).await;
+        let told = world
+            .await_reason::<ZadigEnvConfig>("login", Reason::ConfigExists)
+            .await;
+        assert!(
+            told.contains(&format!(
+                "spec.namespace of the ZadigEnvironment is {namespace}"
+            )),
+            "{told}"
+        );
+        assert!(is_stalled(&world.get::<ZadigEnvConfig>("login").await));
+        let adopting = json!({"spec": {"creation": "Adopt"}});
+        world.patch::<ZadigEnvConfig>("login", adopting).await;
+        world
+            .await_reason::<ZadigEnvConfig>("login", Reason::ConfigNotFound)
+            .await;
+        let told = world
+            .await_reason::<ZadigEnvironment>("dev", Reason::ConfigNotReady)
+            .await;
+        assert!(
+            told.contains("login (it is not ready; see there)"),
+            "{told}"
+        );
+        let key = world.env_key("dev");
+        assert_eq!(world.zadig.environment(&key).await, None);
+        let asked = json!({"spec": {"creation": "CreateOrAdopt"}});
+        world.patch::<ZadigEnvConfig>("login", asked).await;
+        world.await_ready("dev").await;
+        ready(world, "login").await;
+        holds(world, &key, "ConfigMap", "login", &data).await;
+        let inventory = world.get::<ZadigEnvConfig>("login").await.status;
+        assert!(
+            !inventory
+                .and_then(|it| it.inventory)
+                .expect("it is known")
+                .created
+        );
+        world.delete::<ZadigEnvConfig>("login").await;
+        world.await_gone::<ZadigEnvConfig>("login").await;
+        holds(world, &key, "ConfigMap", "login", &data).await;
     });
 }
 

@@ -47,6 +47,7 @@ use crate::plan::access::Verdict;
 use crate::plan::budget::Counted;
 use crate::plan::claim::rival;
 use crate::plan::env_config::Config;
+use crate::plan::env_config::carried::may_be_carried;
 use crate::plan::environment::health::health;
 use crate::plan::environment::lifetime::is_protected;
 use crate::plan::environment::live;
@@ -566,7 +567,8 @@ async fn carried(
             continue;
         };
         let claimed = driver::claimed(&*config).is_some_and(|record| {
-            record.project == object.spec.project_key
+            may_be_carried(config.spec.creation, &record)
+                && record.project == object.spec.project_key
                 && record.env == object.spec.env_key
                 && record.namespace == environment.namespace
         });

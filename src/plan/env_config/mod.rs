@@ -3,6 +3,7 @@
 //! Zadig deletes the pods of every service that refers to the object at each write, an equal one too (Z§14.1), so a write needs
 //! a difference in content; [`compare`] finds it. There is no status of Zadig's own for these objects: the live one is what counts.
 
+pub mod carried;
 pub mod compare;
 mod git;
 mod production;
@@ -277,12 +278,12 @@ fn present(config: &Config, observed: &Observed) -> Plan<Action> {
         );
     }
     let home = match &observed.environment {
-        Home::Other { why } => return not_ready(why, None, observed),
+        Home::Other { why } => return Plan::wait(Reason::EnvironmentNotReady, why, LATER),
         Home::Missing { why, carried } => {
             if let Some(blocked) = git::not_listed(config, observed) {
                 return blocked;
             }
-            return not_ready(why, carried.as_ref(), observed);
+            return not_ready(config, why, carried.as_ref(), observed);
         }
         Home::Present(home) => home,
     };
@@ -307,17 +308,25 @@ fn present(config: &Config, observed: &Observed) -> Plan<Action> {
 }
 
 /// No environment yet. An object that its creation carries is claimed now, so that it is known as ours when it is seen.
-fn not_ready(why: &str, carried: Option<&Ownership>, observed: &Observed) -> Plan<Action> {
-    match carried {
-        Some(identity)
-            if !observed
-                .record
-                .as_ref()
-                .is_some_and(|record| same_place(record, identity)) =>
-        {
-            record_as(identity, OwnershipState::Pending)
-        }
-        _ => Plan::wait(Reason::EnvironmentNotReady, why, LATER),
+fn not_ready(
+    config: &Config,
+    why: &str,
+    carried: Option<&Ownership>,
+    observed: &Observed,
+) -> Plan<Action> {
+    let waits = Plan::wait(Reason::EnvironmentNotReady, why, LATER);
+    let Some(identity) = carried else {
+        return waits;
+    };
+    let mut known = observed.record.iter();
+    let known = known.find(|record| same_place(record, identity));
+    if known.is_some_and(|record| record.state != OwnershipState::Pending) {
+        return waits;
+    }
+    match carried::claim(config, identity) {
+        Err(blocked) => Plan::Blocked(vec![blocked]),
+        Ok(state) if known.is_some_and(|record| record.state == state) => waits,
+        Ok(state) => record_as(identity, state),
     }
 }
 

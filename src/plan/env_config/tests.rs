@@ -6,6 +6,7 @@ use insta::assert_snapshot;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::carried::may_be_carried;
 use super::{Action, Config, Desired, Existence, Memory, Object, Observed, Source, plan};
 use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
 use crate::api::environment::{Creation, Ownership, OwnershipState, Scope};
@@ -301,6 +302,76 @@ fn what_the_creation_of_the_environment_carries_is_claimed_before_and_confirmed_
         .owned_as(OwnershipState::Pending)
         .holding(&json!({"level": "debug"}));
     assert_snapshot!(planned(config(ConfigType::ConfigMap), &after), @"record the object as created");
+}
+
+/// The creation of an environment in a namespace that may be there already is going to carry the object (Z§4.6).
+fn carried_into_another_namespace() -> Observed {
+    let legacy = Ownership {
+        namespace: "shop-legacy".to_owned(),
+        ..ownership(OwnershipState::Pending)
+    };
+    Observed {
+        environment: Home::Missing {
+            why: "the environment is not created yet".to_owned(),
+            carried: Some(legacy),
+        },
+        listed: true,
+        ..observed()
+    }
+}
+
+#[test]
+fn what_may_be_there_before_its_environment_is_overwritten_only_when_asked_and_counts_as_taken_over()
+ {
+    let by = |creation| Config {
+        creation,
+        ..config(ConfigType::Secret)
+    };
+    let before = carried_into_another_namespace();
+    assert_snapshot!(planned(by(Creation::Create), &before), @r#"blocked ConfigExists spec.creation: Create, but Secret app may be there before the environment: spec.namespace of the ZadigEnvironment is shop-legacy, and in a namespace that exists the creation overwrites it (spec.configRefs). If it may: kubectl patch zadigenvconfig <name> --type merge -p '{"spec":{"creation":"CreateOrAdopt"}}', and it counts as taken over. Else leave spec.namespace out there, so that Zadig makes one"#);
+    assert_snapshot!(planned(by(Creation::CreateOrAdopt), &before), @"record the object as adopted");
+    // Claimed before the declaration said otherwise: nothing was made by then.
+    let mut pending = before.clone();
+    let Home::Missing { carried, .. } = &before.environment else {
+        unreachable!()
+    };
+    pending.record.clone_from(carried);
+    assert_eq!(
+        planned(by(Creation::Create), &pending),
+        planned(by(Creation::Create), &before)
+    );
+    assert_snapshot!(planned(by(Creation::CreateOrAdopt), &pending), @"record the object as adopted");
+    // What was ours in an environment that is to be made anew is ours.
+    for state in [OwnershipState::Created, OwnershipState::Adopted] {
+        let mut ours = pending.clone();
+        ours.record = ours.record.map(|record| record.in_state(state));
+        for creation in [Creation::Create, Creation::CreateOrAdopt, Creation::Adopt] {
+            assert!(planned(by(creation), &ours).starts_with("wait EnvironmentNotReady"));
+            assert!(may_be_carried(creation, &ours.record.clone().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn what_may_never_be_created_is_not_carried_by_a_creation_either() {
+    let adopting = Config {
+        creation: Creation::Adopt,
+        ..config(ConfigType::Secret)
+    };
+    let told = "blocked ConfigNotFound spec.creation: Adopt, but the ZadigEnvironment names this object under spec.configRefs, and its creation would make Secret app; set creation: CreateOrAdopt, or take it out of configRefs there";
+    assert_eq!(
+        planned(adopting.clone(), &carried_into_another_namespace()),
+        told
+    );
+    let mut before = carried_into_another_namespace();
+    before.environment = Home::Missing {
+        why: "the environment is not created yet".to_owned(),
+        carried: Some(ownership(OwnershipState::Pending)),
+    };
+    assert_eq!(planned(adopting, &before), told);
+    let pending = ownership(OwnershipState::Pending);
+    assert!(!may_be_carried(Creation::Adopt, &pending));
+    assert!(may_be_carried(Creation::Create, &pending));
 }
 
 #[test]

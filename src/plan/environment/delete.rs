@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::decide::{busy, different_zadig, elapsed};
 use super::{
-    Action, Bound, EnvStatus, Existence, Moved, Observed, Present, lifetime, production, sharing,
+    Action, Bound, EnvStatus, Existence, Moved, Observed, Present, is_own_namespace, lifetime,
+    production, sharing,
 };
 use crate::api::condition::Reason;
 use crate::api::environment::{Deletion, OwnershipState, Scope};
@@ -132,7 +133,7 @@ fn delete(
     let is_production = observed.key.scope == Scope::Production;
     let own_namespace = !is_production
         && present.neighbours.is_empty()
-        && present.namespace == format!("{}-env-{}", observed.key.project, observed.key.env);
+        && is_own_namespace(&observed.key.project, &observed.key.env, &present.namespace);
     if working && !own_namespace && !stuck {
         return busy(Reason::Deleting, observed, present);
     }

@@ -1034,6 +1034,11 @@ pub(crate) mod subject {
 }
 
 /// Names in one line, the first few of many.
+/// Whether a namespace is the one that Zadig names after an environment, and so makes for it.
+pub(in crate::plan) fn is_own_namespace(project: &str, env: &str, namespace: &str) -> bool {
+    namespace == format!("{project}-env-{env}")
+}
+
 pub(crate) fn join<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> String {
     const SHOWN: usize = 8;
     let names: Vec<T> = names.into_iter().collect();
