@@ -251,7 +251,7 @@ pub struct ZadigEnvironmentSpec {
     /// How long the environment lives, from the creation of this object on: `72h`, `1h30m`. Then it is deleted in Zadig with its
     /// services, and this object stays with the reason Expired; only a longer `ttl`, or none, brings the environment back, made
     /// anew. An environment that was taken over is never deleted for this. An hour ahead, or a tenth of short times, an event
-    /// warns. Between 1s and 8760h; not with `deletionProtection: true` or another `deletion` than Delete. Absent: for ever.
+    /// warns. With `management: Approve` that deletion waits for an approval like any other change. Between 1s and 8760h; not with `deletionProtection: true` or another `deletion` than Delete. Absent: for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 20))]
     pub ttl: Option<String>,
@@ -266,7 +266,7 @@ pub struct ZadigEnvironmentSpec {
     #[serde(default)]
     pub management: Management,
     /// The `status.plan.hash` of the plan that may be carried out, to its end, with `management: Approve`. Another plan waits
-    /// for another approval. Without effect otherwise. Deleting this object needs no approval.
+    /// for another approval. Without effect otherwise. Deleting this object needs no approval; the end of its `ttl` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = schema::LABEL_MAX))]
     pub approved_plan: Option<String>,

@@ -104,6 +104,40 @@ async fn ends_in(world: &World, name: &str, seconds: i64) -> Timestamp {
 }
 
 #[test]
+fn with_approve_an_environment_whose_time_is_over_is_deleted_once_that_is_approved() {
+    scenario(async |world| {
+        let env = world.environment("dev").service("plain").field("ttl", "1h");
+        world.apply(&env).await;
+        world.await_ready("dev").await;
+        let approve = json!({"spec": {"management": "Approve"}});
+        world.patch::<ZadigEnvironment>("dev", approve).await;
+        let mark = world.mark();
+        ends_in(world, "dev", 3).await;
+        let told = world
+            .await_reason::<ZadigEnvironment>("dev", Reason::AwaitingApproval)
+            .await;
+        assert!(told.contains("as its ttl is over"), "{told}");
+        let env = world.get::<ZadigEnvironment>("dev").await;
+        assert!(!is_stalled(&env) && !is_ready(&env));
+        let key = world.env_key("dev");
+        assert!(world.zadig.environment(&key).await.is_some());
+        assert_eq!(world.changes_since(mark), Vec::<String>::new());
+        let plan = env
+            .status
+            .and_then(|status| status.plan)
+            .expect("it is shown");
+        let approve = json!({"spec": {"approvedPlan": plan.hash}});
+        world.patch::<ZadigEnvironment>("dev", approve).await;
+        world
+            .await_reason::<ZadigEnvironment>("dev", Reason::Expired)
+            .await;
+        assert_eq!(world.zadig.environment(&key).await, None);
+        let status = world.get::<ZadigEnvironment>("dev").await.status;
+        assert_eq!(status.expect("it has one").plan, None);
+    });
+}
+
+#[test]
 fn an_environment_whose_time_is_over_is_deleted_and_only_a_longer_ttl_brings_it_back() {
     scenario(async |world| {
         let env = world.environment("dev").service("plain").field("ttl", "1h");

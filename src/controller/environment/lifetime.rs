@@ -180,7 +180,7 @@ pub(super) async fn watch(
     let due = local.record.is_some() && lifetime.warn <= now && now < lifetime.ends;
     if due && local.warned != Some(lifetime.ends) {
         local.warned = Some(lifetime.ends);
-        let note = lifetime.warning();
+        let note = lifetime.warning(object.spec.management);
         ctx.event(
             object,
             EventType::Warning,

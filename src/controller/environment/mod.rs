@@ -300,21 +300,26 @@ async fn attempt(
     let planned = plan(&desired, &observed);
     let is_so = planned == Plan::InSync;
     local.memory.repairs.looked(is_so, now);
-    let (mut planned, proposed, shown) = match &desired {
-        Desired::Present(environment) => {
-            let rules = Rules {
-                management: object.spec.management,
-                approved: object.spec.approved_plan.as_deref(),
-                known: local.plan.as_ref(),
-            };
-            let ahead = || proposal::ahead(&desired, &observed);
+    let rules = Rules {
+        management: object.spec.management,
+        approved: object.spec.approved_plan.as_deref(),
+        known: local.plan.as_ref(),
+    };
+    let ahead = || proposal::ahead(&desired, &observed);
+    let (mut planned, proposed, shown) = match (&desired, &over) {
+        (Desired::Present(environment), _) => {
             let draft = |actions: &[Action]| {
                 proposal::draft(environment, &observed, actions, local.wrote_at)
             };
             management::rule(object, ctx, rules, planned, ahead, draft).await
         }
+        (Desired::Absent { .. }, Some(over)) => {
+            let draft =
+                |actions: &[Action]| proposal::ending(over, &observed, actions, local.wrote_at);
+            management::rule(object, ctx, rules, planned, ahead, draft).await
+        }
         // Whoever deletes the object has said so.
-        Desired::Absent { .. } => (planned, None, None),
+        (Desired::Absent { .. }, None) => (planned, None, None),
     };
     local.plan = proposed;
     if let Some((ownership, memory)) = only_ownership(&desired, &observed, &planned)

@@ -8,6 +8,7 @@ use super::EnvKey;
 use crate::api::DELETION_ANNOTATION;
 use crate::api::condition::Reason;
 use crate::api::environment::{Creation, Ownership, OwnershipState, Scope, ZadigEnvironmentSpec};
+use crate::api::management::Management;
 use crate::plan::{Blocked, Plan, duration};
 
 /// How long before its end a warning is due at most.
@@ -106,9 +107,13 @@ impl Lifetime {
 
     /// The warning before it ends.
     #[must_use]
-    pub fn warning(&self) -> String {
+    pub fn warning(&self, management: Management) -> String {
+        let how = match management {
+            Management::Approve => "is to be deleted, once that is approved, after",
+            Management::Enforce | Management::Observe => "is deleted at",
+        };
         format!(
-            "spec.ttl: the environment is deleted at {}; to keep it, make ttl longer or remove it",
+            "spec.ttl: the environment {how} {}; to keep it, make ttl longer or remove it",
             self.ends
         )
     }

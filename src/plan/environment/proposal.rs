@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::lifetime::Lifetime;
 use super::{
     Action, Desired, Environment, Existence, Moved, Observed, ObservedService, Service, Variable,
     decide, subject,
@@ -66,6 +67,30 @@ pub fn draft(
     }
 }
 
+/// What is put before a person of the end of an environment whose time is over.
+#[must_use]
+pub fn ending(
+    over: &Lifetime,
+    observed: &Observed,
+    actions: &[Action],
+    changed_at: Option<Timestamp>,
+) -> Draft {
+    let summary = |action: &Action| match action {
+        Action::DeleteEnvironment { .. } => format!("{}, as its ttl is over", action.summary()),
+        _ => action.summary(),
+    };
+    Draft {
+        // A later end would be another matter.
+        declared: vec![SecretText::new(over.ends.to_string())],
+        seen: seen_at_all(observed, changed_at)
+            .into_iter()
+            .map(SecretText::new)
+            .collect(),
+        summary: actions.iter().map(summary).collect(),
+        steps: actions.iter().flat_map(Action::subjects).collect(),
+    }
+}
+
 /// Everything that is declared. What does not print stands for itself: variables of services by their keyed digest, and global
 /// variables here.
 fn declared_texts(declared: &Environment) -> Vec<SecretText> {
@@ -80,15 +105,8 @@ fn seen_texts(
     observed: &Observed,
     changed_at: Option<Timestamp>,
 ) -> Vec<SecretText> {
-    let mut texts = vec![
-        observed.zadig.clone(),
-        changed_at.map_or_else(String::new, |at| at.as_second().to_string()),
-    ];
-    let Existence::Present(present) = &observed.existence else {
-        return texts.into_iter().map(SecretText::new).collect();
-    };
-    texts.extend([present.cluster_id.clone(), present.namespace.clone()]);
-    let Some(detail) = &present.detail else {
+    let mut texts = seen_at_all(observed, changed_at);
+    let Some(detail) = observed.detail() else {
         return texts.into_iter().map(SecretText::new).collect();
     };
     if declared.registry.is_some() {
@@ -107,6 +125,18 @@ fn seen_texts(
         ));
     }
     texts.into_iter().map(SecretText::new).collect()
+}
+
+/// Which environment was seen, if any.
+fn seen_at_all(observed: &Observed, changed_at: Option<Timestamp>) -> Vec<String> {
+    let mut texts = vec![
+        observed.zadig.clone(),
+        changed_at.map_or_else(String::new, |at| at.as_second().to_string()),
+    ];
+    if let Existence::Present(present) = &observed.existence {
+        texts.extend([present.cluster_id.clone(), present.namespace.clone()]);
+    }
+    texts
 }
 
 fn service_text(name: &str, service: &Service, seen: &ObservedService) -> String {

@@ -3,8 +3,9 @@
 use insta::assert_snapshot;
 
 use super::*;
-use crate::api::environment::{Creation, Prune};
+use crate::api::environment::{Creation, Deletion, Prune};
 use crate::plan::environment::fixture::{ago, environment, observed, sent_first, service, show};
+use crate::plan::environment::lifetime::Lifetime;
 use crate::plan::environment::{Action, Desired, EnvStatus, Environment, Observed, plan, proposal};
 
 /// What stands for the keyed digest: equal for equal parts.
@@ -257,6 +258,75 @@ fn an_approved_plan_runs_to_its_end_and_takes_nothing_else_along() {
     );
     // Done.
     assert_eq!(ask(&known, &after.runs_replicas("api", 2)), "in sync");
+}
+
+/// What becomes of the end of an environment whose time was over so many seconds ago.
+fn end_of(
+    management: Management,
+    rules: (Option<&str>, Option<&ProposedPlan>),
+    seconds: i64,
+    seen: &Observed,
+) -> Ruling<Action> {
+    let expired = Desired::Absent {
+        policy: Some(Deletion::Delete),
+        declared: ["api".to_owned()].into(),
+        protected: false,
+        expired: true,
+    };
+    let over = Lifetime {
+        ends: ago(seconds),
+        warn: ago(seconds + 60),
+    };
+    let (approved, known) = rules;
+    judge(
+        Rules {
+            management,
+            approved,
+            known,
+        },
+        plan(&expired, seen),
+        || proposal::ahead(&expired, seen),
+        |actions| proposal::ending(&over, seen, actions, None).propose(digest),
+    )
+}
+
+#[test]
+fn an_environment_whose_time_is_over_is_deleted_with_approve_once_that_is_approved() {
+    let seen = observed().present().owned().running("api", &service());
+    let sent = "remove services {\"api\"}\ndelete, keep resources: false";
+    let none = (None, None);
+    assert_eq!(text(&end_of(Management::Enforce, none, 5, &seen)), sent);
+    let Ruling::Shown(Shown { plan: shown, .. }) = end_of(Management::Approve, none, 5, &seen)
+    else {
+        panic!("it is deleted unasked");
+    };
+    assert_eq!(
+        shown.summary,
+        [
+            "remove services api",
+            "delete the environment, as its ttl is over"
+        ]
+    );
+    let approved = |seconds| {
+        let hash = Some(shown.hash.as_str());
+        text(&end_of(Management::Approve, (hash, None), seconds, &seen))
+    };
+    assert_eq!(approved(5), format!("approved, 2 steps\n{sent}"));
+    assert!(
+        approved(4).starts_with("AwaitingApproval"),
+        "another ttl, another end"
+    );
+    // The services are gone, and the second call is still to be sent.
+    let under_way = ProposedPlan {
+        approved: true,
+        ..shown.clone()
+    };
+    let rest = observed().present().owned();
+    let known = (Some(shown.hash.as_str()), Some(&under_way));
+    assert_eq!(
+        text(&end_of(Management::Approve, known, 5, &rest)),
+        "approved, 2 steps\ndelete, keep resources: false"
+    );
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::super::fixture::{ago, allowance, observed, pending, planned_expiry, s
 use super::super::lifetime::{Lifetime, is_protected};
 use super::super::{EnvKey, EnvStatus, Moved, Observed};
 use crate::api::environment::{Ownership, OwnershipState, Scope, ZadigEnvironmentSpec};
+use crate::api::management::Management;
 
 fn spec(fields: &Value) -> ZadigEnvironmentSpec {
     let mut spec =
@@ -151,5 +152,6 @@ fn what_is_told_names_the_field_the_time_and_the_ways_out() {
         scope: Scope::Test,
     };
     assert_snapshot!(lifetime.over(&key).message, @"spec.ttl: its time was over at 2026-09-21T14:12:40Z, and environment dev of project shop is not kept any longer; to have it back, made anew, make ttl longer or remove it; else delete this object");
-    assert_snapshot!(lifetime.warning(), @"spec.ttl: the environment is deleted at 2026-09-21T14:12:40Z; to keep it, make ttl longer or remove it");
+    assert_snapshot!(lifetime.warning(Management::Enforce), @"spec.ttl: the environment is deleted at 2026-09-21T14:12:40Z; to keep it, make ttl longer or remove it");
+    assert_snapshot!(lifetime.warning(Management::Approve), @"spec.ttl: the environment is to be deleted, once that is approved, after 2026-09-21T14:12:40Z; to keep it, make ttl longer or remove it");
 }
