@@ -1,11 +1,13 @@
 //! Where the environment stands that an object inside it, or a service of its own owner, belongs to.
 
 use jiff::Timestamp;
+use kube::runtime::events::EventType;
 use tokio::time::Instant;
 use zadig_client::EnvironmentSummary;
 
 use super::context::Context;
 use super::desired;
+use super::driver::Managed;
 use super::environment::{owner, time_is_over};
 use super::outcome::Outcome;
 use super::zadig::{Zadig, env_status};
@@ -14,14 +16,14 @@ use crate::api::environment::{Ownership, OwnershipState, ZadigEnvironment};
 use crate::api::management::Management;
 use crate::error::Error;
 use crate::plan::environment::EnvKey;
-use crate::plan::home::Place;
+use crate::plan::home::{Home, Place, left_behind};
 
 /// Where an environment stands.
 pub(super) enum Found {
     /// It is there, and its ZadigEnvironment's own.
     Here(Box<Place>),
-    /// It is not (yet) its ZadigEnvironment's own; why, for a person.
-    Other(String),
+    /// It is not (yet) its ZadigEnvironment's own; why, for a person, and what that has on record of this very place.
+    Other(String, Option<Ownership>),
     /// It does not exist; what is waited for, for a person.
     Missing(String),
 }
@@ -60,7 +62,7 @@ pub(super) async fn find(
 ) -> Result<Found, Error> {
     if environment.metadata.deletion_timestamp.is_some() && !deleting {
         let why = "spec.environmentRef: the ZadigEnvironment is being deleted";
-        return Ok(Found::Other(why.to_owned()));
+        return Ok(Found::Other(why.to_owned(), None));
     }
     let list = zadig.list(key.scope, &key.project, since).await?;
     Ok(match (list.environments.get(&key.env), owner(environment)) {
@@ -79,8 +81,9 @@ pub(super) async fn find(
             };
             Found::Here(Box::new(place(environment, entry, identity, zadig)))
         }
-        (Some(_), _) => Found::Other(
+        (Some(entry), record) => Found::Other(
             "spec.environmentRef: the environment in Zadig is not (yet) that of the ZadigEnvironment; see there".to_owned(),
+            record.filter(|record| is_at(entry, record)),
         ),
         (None, _) => {
             if deleting {
@@ -110,8 +113,28 @@ fn is_observed(environment: &ZadigEnvironment, entry: &EnvironmentSummary) -> bo
 fn is_own(entry: &EnvironmentSummary, record: &Ownership, zadig: &Zadig) -> bool {
     record.state != OwnershipState::Pending
         && record.zadig == zadig.identity
-        && record.cluster_id == entry.cluster_id
-        && record.namespace == entry.namespace
+        && is_at(entry, record)
+}
+
+fn is_at(entry: &EnvironmentSummary, record: &Ownership) -> bool {
+    record.cluster_id == entry.cluster_id && record.namespace == entry.namespace
+}
+
+/// Tells that an object goes and `what` stays, if it does because of where its environment stands.
+pub(super) async fn tell_left_behind<K: Managed>(
+    object: &K,
+    ctx: &Context,
+    record: Option<&Ownership>,
+    home: &Home,
+    what: &str,
+) {
+    let Some(why) = record.and_then(|record| left_behind(record, home)) else {
+        return;
+    };
+    let reason = Reason::EnvironmentNotReady.as_str();
+    let note = format!("deleted while {why}: {what} stays in Zadig");
+    ctx.event(object, EventType::Normal, reason, "Release", &note)
+        .await;
 }
 
 fn place(

@@ -7,11 +7,14 @@ use jiff::Timestamp;
 use super::Plan;
 use super::environment::EnvStatus;
 use super::environment::decide::elapsed;
+use crate::api::DELETION_ANNOTATION;
 use crate::api::condition::Reason;
 use crate::api::environment::{Ownership, Scope};
 
 /// How soon to look again while Zadig works.
 const SOON: Duration = Duration::from_secs(2);
+/// How soon to look again at what the ZadigEnvironment has to settle first; its change usually tells earlier.
+const UNSETTLED_LOOK: Duration = Duration::from_mins(1);
 
 /// The environment that something declared apart from it belongs to.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +30,9 @@ pub enum Home {
     Other {
         /// The same for a person.
         why: String,
+        /// The one that the ZadigEnvironment has on record, where it is the very place that Zadig shows: it may only have to be
+        /// recorded anew, as after a change of the connection's URL.
+        recorded: Option<Ownership>,
     },
     /// It is there.
     Present(Box<Place>),
@@ -90,6 +96,40 @@ pub fn same_place(record: &Ownership, identity: &Ownership) -> bool {
             &identity.cluster_id,
             &identity.namespace,
         )
+}
+
+/// What a deletion waits for where the environment is not known as that of its ZadigEnvironment at the moment, but may become so
+/// again: what is inside is still there.
+#[must_use]
+pub fn unsettled<A>(record: &Ownership, home: &Home) -> Option<Plan<A>> {
+    let Home::Other {
+        why,
+        recorded: Some(recorded),
+    } = home
+    else {
+        return None;
+    };
+    same_place(record, recorded).then(|| {
+        Plan::wait(
+            Reason::EnvironmentNotReady,
+            format!(
+                "{why}. What is inside is deleted once it is; to release this object and leave it there, set the annotation {DELETION_ANNOTATION}=Orphan"
+            ),
+            UNSETTLED_LOOK,
+        )
+    })
+}
+
+/// Why what is inside an environment is left there by an object that is deleted, for a person; none where it is not.
+#[must_use]
+pub fn left_behind(record: &Ownership, home: &Home) -> Option<&'static str> {
+    match home {
+        Home::Missing { .. } => None,
+        Home::Other { .. } => Some("the environment in Zadig is not that of the ZadigEnvironment"),
+        Home::Present(home) => (!same_place(record, &home.identity)).then_some(
+            "the ZadigEnvironment has another environment by now than the one that it was in",
+        ),
+    }
 }
 
 /// Waiting while Zadig works on the environment.

@@ -3,13 +3,16 @@
 use serde_json::json;
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
+use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::{Inventory, ZadigEnvironment};
+use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_operator::api::{DELETION_ANNOTATION, OWNERSHIP_ANNOTATION};
-use zadig_sim::Options;
+use zadig_sim::{Licence, Options};
 
 use crate::support::zadig::seed_of_the_recordings;
 use crate::support::{
-    EnvironmentFixture, World, has_reason, is_ready, is_stalled, scenario, simulated,
+    EnvironmentFixture, Setup, World, has_reason, is_ready, is_stalled, scenario, simulated,
+    simulated_with,
 };
 
 #[test]
@@ -170,6 +173,89 @@ fn a_new_address_of_the_same_zadig_changes_nothing_there() {
         };
         assert_eq!(inventory(&moved), expected);
         assert_eq!(world.changes_since(mark), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn what_is_deleted_while_its_environment_is_in_doubt_is_deleted_once_that_is_settled() {
+    let setup = Setup::default().simulator(|it| it.licence = Some(Licence::Enterprise));
+    simulated_with(setup, async |world, _| {
+        let dev = world.environment("dev").service("plain");
+        world.apply_inhabited(dev).await;
+        world
+            .apply(&world.environment("lost").service("plain"))
+            .await;
+        world.await_inhabited().await;
+        world.await_ready("lost").await;
+        // One that is not found there makes all of them doubtful.
+        let suspend = json!({"spec": {"suspend": true}});
+        world.patch::<ZadigEnvironment>("lost", suspend).await;
+        world.zadig.delete(&world.env_key("lost")).await;
+        let mark = world.mark();
+        let url = world.zadig.url.replace("127.0.0.1", "localhost");
+        let moved = json!({"spec": {"url": url}});
+        world.patch::<ZadigConnection>("default", moved).await;
+        world
+            .await_reason::<ZadigEnvironment>("dev", Reason::DifferentZadig)
+            .await;
+        world.delete::<ZadigEnvConfig>("app").await;
+        world.delete::<ZadigServiceBinding>("web").await;
+        let told = [
+            world
+                .await_reason::<ZadigEnvConfig>("app", Reason::EnvironmentNotReady)
+                .await,
+            world
+                .await_reason::<ZadigServiceBinding>("web", Reason::EnvironmentNotReady)
+                .await,
+        ];
+        for told in told {
+            assert_eq!(
+                told,
+                "spec.environmentRef: the environment in Zadig is not (yet) that of the ZadigEnvironment; see there. \
+                 What is inside is deleted once it is; to release this object and leave it there, \
+                 set the annotation zadig-operator.io/deletion=Orphan"
+            );
+        }
+        assert_eq!(world.changes_since(mark), [""; 0]);
+        lose(world, "lost").await;
+        world.reconcile_now::<ZadigEnvironment>("dev").await;
+        world.await_gone::<ZadigEnvConfig>("app").await;
+        world.await_gone::<ZadigServiceBinding>("web").await;
+        world.await_ready("dev").await;
+        let key = world.env_key("dev");
+        assert_eq!(world.zadig.services(&key).await, ["plain"]);
+        assert_eq!(world.zadig.config(&key, "ConfigMap", "app").await, None);
+    });
+}
+
+#[test]
+fn what_is_deleted_inside_an_environment_that_is_not_ours_any_more_stays_and_says_so() {
+    scenario(async |world| {
+        let dev = world.environment("dev").service("plain");
+        world.apply_inhabited(dev.clone()).await;
+        world.await_inhabited().await;
+        lose(world, "dev").await;
+        world.apply(&dev).await;
+        world
+            .await_reason::<ZadigEnvironment>("dev", Reason::EnvironmentExists)
+            .await;
+        let mark = world.mark();
+        world.delete::<ZadigEnvConfig>("app").await;
+        world.delete::<ZadigServiceBinding>("web").await;
+        world.await_gone::<ZadigEnvConfig>("app").await;
+        world.await_gone::<ZadigServiceBinding>("web").await;
+        assert_eq!(world.changes_since(mark), [""; 0]);
+        for (name, what) in [("app", "the object"), ("web", "the service")] {
+            let note = format!(
+                "deleted while the environment in Zadig is not that of the ZadigEnvironment: {what} stays in Zadig"
+            );
+            let told = world.events(name).await;
+            assert!(
+                told.contains(&("EnvironmentNotReady".to_owned(), note)),
+                "{told:?}"
+            );
+        }
+        world.zadig.delete(&world.env_key("dev")).await;
     });
 }
 

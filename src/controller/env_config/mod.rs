@@ -278,7 +278,11 @@ async fn attempt(object: &ZadigEnvConfig, ctx: &Context, local: &mut Local) -> R
         return Ok(Step::Tell(held, found, look_after));
     }
     Ok(match planned {
-        Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
+        Plan::InSync if deleting => {
+            let (record, home) = (local.record.as_ref(), &observed.environment);
+            home::tell_left_behind(object, ctx, record, home, "the object").await;
+            return release(object, ctx, "cleaned up").await;
+        }
         Plan::InSync => {
             if management != Management::Observe {
                 driver::keep_claim(object, ctx, local.record.as_ref()).await?;

@@ -42,7 +42,7 @@ pub(super) async fn look(
     let key = home::key(environment);
     let home = match home::find(environment, &key, zadig, since, deleting).await? {
         Found::Here(place) => Home::Present(place),
-        Found::Other(why) => Home::Other { why },
+        Found::Other(why, recorded) => Home::Other { why, recorded },
         Found::Missing(why) => Home::Missing {
             why,
             carried: carried(object, environment, zadig).await?,

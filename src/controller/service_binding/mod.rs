@@ -235,7 +235,7 @@ async fn attempt(
     let now = Timestamp::now();
     let home = match home::find(&environment, &key, &zadig, since, deleting).await? {
         Found::Here(place) => Home::Present(place),
-        Found::Other(why) => Home::Other { why },
+        Found::Other(why, recorded) => Home::Other { why, recorded },
         Found::Missing(why) => Home::Missing { why, carried: None },
     };
     let looker = Looker {
@@ -346,7 +346,11 @@ async fn attempt(
         return Ok(shown.await);
     }
     let blocked = match planned {
-        Plan::InSync if deleting => return release(object, ctx, "cleaned up").await,
+        Plan::InSync if deleting => {
+            let (record, home) = (local.record.as_ref(), &observed.home);
+            home::tell_left_behind(object, ctx, record, home, "the service").await;
+            return release(object, ctx, "cleaned up").await;
+        }
         Plan::InSync => {
             if !looks_on {
                 driver::keep_claim(object, ctx, local.record.as_ref()).await?;

@@ -21,7 +21,7 @@ use serde_json::Value;
 use super::environment::decide::elapsed;
 use super::environment::lifetime::protected_inside;
 use super::environment::{EnvStatus, join};
-use super::home::{Home, Place, busy, same_place};
+use super::home::{Home, Place, busy, same_place, unsettled};
 use super::repairs::{REPAIRS, Repairs};
 use super::{Licence, Plan};
 use crate::api::condition::Reason;
@@ -241,13 +241,17 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan<Action> {
 
 /// The way out. It ends when the environment does: nothing is left of the object then.
 fn absent(policy: Option<ConfigDeletion>, protected: bool, observed: &Observed) -> Plan<Action> {
-    let (Some(record), Home::Present(home)) = (&observed.record, &observed.environment) else {
+    let Some(record) = &observed.record else {
         return Plan::InSync;
     };
     let deletes = match policy {
         Some(ConfigDeletion::Delete) => true,
         Some(ConfigDeletion::Orphan) => false,
         None => record.state != OwnershipState::Adopted,
+    };
+    let Home::Present(home) = &observed.environment else {
+        let waits = unsettled(record, &observed.environment);
+        return waits.filter(|_| deletes).unwrap_or(Plan::InSync);
     };
     if !deletes || !same_place(record, &home.identity) {
         return Plan::InSync;
@@ -278,7 +282,7 @@ fn present(config: &Config, observed: &Observed) -> Plan<Action> {
         );
     }
     let home = match &observed.environment {
-        Home::Other { why } => return Plan::wait(Reason::EnvironmentNotReady, why, LATER),
+        Home::Other { why, .. } => return Plan::wait(Reason::EnvironmentNotReady, why, LATER),
         Home::Missing { why, carried } => {
             if let Some(blocked) = git::not_listed(config, observed) {
                 return blocked;

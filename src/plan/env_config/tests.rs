@@ -11,7 +11,7 @@ use super::{Action, Config, Desired, Existence, Memory, Object, Observed, Source
 use crate::api::env_config::{ConfigDeletion, ConfigType, GitFile};
 use crate::api::environment::{Creation, Ownership, OwnershipState, Scope};
 use crate::plan::environment::EnvStatus;
-use crate::plan::home::{Home, Place};
+use crate::plan::home::{Home, Place, left_behind};
 use crate::plan::repairs::REPAIRS;
 use crate::plan::{Licence, Plan};
 
@@ -425,6 +425,42 @@ fn deletion_removes_what_was_created_and_leaves_what_was_adopted() {
 }
 
 #[test]
+fn deletion_waits_while_the_environment_is_in_doubt_and_leaves_what_is_in_another() {
+    let mut doubtful = observed()
+        .owned_as(OwnershipState::Created)
+        .holding(&json!({}));
+    let other = |recorded: Option<Ownership>| Home::Other {
+        why: "spec.environmentRef: not (yet) that of the ZadigEnvironment".to_owned(),
+        recorded,
+    };
+    // Its Zadig is reached under another address, which the ZadigEnvironment did not record yet.
+    let here = Ownership {
+        zadig: "https://old.example.com:443".to_owned(),
+        ..ownership(OwnershipState::Created)
+    };
+    doubtful.environment = other(Some(here.clone()));
+    assert_snapshot!(planned_deletion(None, &doubtful), @"wait EnvironmentNotReady spec.environmentRef: not (yet) that of the ZadigEnvironment. What is inside is deleted once it is; to release this object and leave it there, set the annotation zadig-operator.io/deletion=Orphan");
+    assert_snapshot!(planned_deletion(Some(ConfigDeletion::Orphan), &doubtful), @"in sync");
+    let record = doubtful.record.clone().unwrap();
+    assert!(
+        left_behind(&record, &doubtful.environment).is_some(),
+        "if it is released"
+    );
+    for recorded in [
+        None,
+        Some(Ownership {
+            namespace: "elsewhere".to_owned(),
+            ..here
+        }),
+    ] {
+        doubtful.environment = other(recorded);
+        assert_eq!(planned_deletion(None, &doubtful), "in sync");
+        assert!(left_behind(&record, &doubtful.environment).is_some());
+    }
+    assert_eq!(left_behind(&record, &observed().environment), None);
+}
+
+#[test]
 fn deletion_waits_until_the_object_is_gone_and_ends_with_its_environment() {
     let mut sent = observed()
         .owned_as(OwnershipState::Created)
@@ -580,6 +616,7 @@ fn an_object_from_git_is_made_by_the_creation_of_its_environment_or_not_at_all()
     let unknown = Observed {
         environment: Home::Other {
             why: "not (yet) that of the ZadigEnvironment".to_owned(),
+            recorded: None,
         },
         ..observed()
     };

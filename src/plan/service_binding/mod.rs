@@ -18,7 +18,7 @@ use super::environment::lifetime::protected_inside;
 use super::environment::{
     self as env, EnvStatus, Environment, Existence, ObservedService, Replicas, moving,
 };
-use super::home::{Home, busy, same_place};
+use super::home::{Home, busy, same_place, unsettled};
 use super::{Blocked, Plan};
 use crate::api::condition::Reason;
 use crate::api::environment::{
@@ -139,8 +139,19 @@ fn absent(
     asked: Option<Timestamp>,
     observed: &Observed,
 ) -> Plan<Action> {
-    let (Some(record), Home::Present(home)) = (&observed.inner.record, &observed.home) else {
+    let Some(record) = &observed.inner.record else {
         return Plan::InSync;
+    };
+    let deletes = match policy {
+        Some(BindingDeletion::Delete) => true,
+        Some(BindingDeletion::Orphan) => false,
+        None => record.state != OwnershipState::Adopted,
+    };
+    let Home::Present(home) = &observed.home else {
+        let waits = unsettled(record, &observed.home);
+        return waits
+            .filter(|_| deletes && !observed.inline)
+            .unwrap_or(Plan::InSync);
     };
     let left = |grace| moving::left(asked?, grace, observed.inner.now);
     if observed.inline {
@@ -153,11 +164,6 @@ fn absent(
             _ => Plan::InSync,
         };
     }
-    let deletes = match policy {
-        Some(BindingDeletion::Delete) => true,
-        Some(BindingDeletion::Orphan) => false,
-        None => record.state != OwnershipState::Adopted,
-    };
     if !deletes || !same_place(record, &home.identity) {
         return Plan::InSync;
     }
@@ -215,7 +221,7 @@ fn present(binding: &Binding, observed: &Observed) -> Plan<Action> {
         );
     }
     let home = match &observed.home {
-        Home::Missing { why, .. } | Home::Other { why } => {
+        Home::Missing { why, .. } | Home::Other { why, .. } => {
             return Plan::wait(Reason::EnvironmentNotReady, why, LATER);
         }
         Home::Present(home) => home,

@@ -325,6 +325,20 @@ fn what_is_remembered_of_a_service_goes_back_to_the_environment_before_its_bindi
 }
 
 #[test]
+fn the_removal_of_a_service_waits_while_its_environment_is_in_doubt() {
+    let mut doubtful = observed().owned_as(OwnershipState::Created);
+    doubtful.home = Home::Other {
+        why: "spec.environmentRef: not (yet) that of the ZadigEnvironment".to_owned(),
+        recorded: Some(ownership(OwnershipState::Created)),
+    };
+    assert!(planned_deletion(None, &doubtful).starts_with("wait EnvironmentNotReady"));
+    let adopted = doubtful.clone().owned_as(OwnershipState::Adopted);
+    assert_snapshot!(planned_deletion(None, &adopted), @"in sync");
+    doubtful.inline = true;
+    assert_snapshot!(planned_deletion(None, &doubtful), @"in sync");
+}
+
+#[test]
 fn a_service_of_a_protected_environment_goes_only_when_its_own_object_says_so() {
     let held = |policy, observed: &Observed| {
         let absent = Desired::Absent {
