@@ -1,10 +1,10 @@
 //! A day in the life: three projects of ten environments, three teams, a cluster full of other people, and nothing left to do
 //! in the evening. What was sent to Zadig meanwhile is read by a [judge](crate::judge).
 
-use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::future::join;
 use futures::stream::{self, StreamExt};
 use http::Method;
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ const APPLIED_AT_ONCE: usize = 8;
 /// An environment whose time is over at noon, and one that is kept longer than was meant.
 const SHORT_LIVED: (&str, usize) = ("shop", 0);
 const PROLONGED: (&str, usize) = ("shop", 4);
+/// Environments in which two owners change something at once.
+const TWO_OWNERS: [(&str, usize); 3] = [("blog", 1), ("blog", 3), ("bank", 2)];
 
 /// The name of an environment's object.
 fn name(project: &str, index: usize) -> String {
@@ -50,16 +52,26 @@ struct Day<'a> {
     sim: &'a Sim,
     /// A namespace of a team of its own.
     team: String,
-    edits: Mutex<Vec<Timestamp>>,
+    /// What changed for which environment (`project/key`).
+    edits: Mutex<Vec<(Timestamp, String)>>,
     /// The time of the short-lived one is over.
     noon: AtomicBool,
 }
 
 impl Day<'_> {
-    /// Somebody is about to change what is declared.
-    fn edit(&self) {
+    /// Somebody is about to change what an environment follows.
+    fn edit(&self, project: &str, index: usize) {
         let mut edits = self.edits.lock().expect("nobody panicked");
-        edits.push(Timestamp::now());
+        edits.push((Timestamp::now(), format!("{project}/e{index}")));
+    }
+
+    /// The same of all these, in every project.
+    fn edit_all(&self, indices: &[usize]) {
+        for project in PROJECTS {
+            for index in indices {
+                self.edit(project, *index);
+            }
+        }
     }
 
     fn environment(&self, project: &str, index: usize) -> ZadigEnvironment {
@@ -146,7 +158,7 @@ impl Day<'_> {
             .await;
         stream::iter(order)
             .for_each_concurrent(APPLIED_AT_ONCE, async |(project, index, what)| {
-                self.edit();
+                self.edit(project, index);
                 match (what, index) {
                     (0, _) => {
                         self.world.apply(&self.environment(project, index)).await;
@@ -223,7 +235,7 @@ impl Day<'_> {
     }
 
     async fn change(&self, project: &str, index: usize, spec: Value) {
-        self.edit();
+        self.edit(project, index);
         let patch = json!({"spec": spec});
         self.world
             .patch::<ZadigEnvironment>(&name(project, index), patch)
@@ -249,9 +261,10 @@ impl Day<'_> {
         let restart =
             json!({"services": [{"name": "api"}, {"name": "web", "restartToken": "noon"}]});
         self.change("bank", 7, restart).await;
+        self.two_owners_at_once().await;
         for replicas in [3, 2, 4] {
             // An autoscaler that cannot make up its mind.
-            self.edit();
+            self.edit("shop", 1);
             let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
             let scaled = self
                 .world
@@ -261,10 +274,27 @@ impl Day<'_> {
             scaled.expect("the scale subresource takes it");
             self.lists(1).await;
         }
-        self.edit();
+        // Its users are all of an odd number: by a variable, or by the Secret inside.
+        self.edit_all(&[1, 3, 5, 7, 9]);
         self.world
             .apply(&self.world.secret("login", "password", "in-the-evening"))
             .await;
+    }
+
+    /// One commit changes what is declared inline and what a binding of the same environment declares.
+    async fn two_owners_at_once(&self) {
+        for (project, index) in TWO_OWNERS {
+            let services = json!({"services": [
+                {"name": "api", "containers": [{"name": "api", "image": image("api", "2.0.0")}]},
+                {"name": "web", "variables": [{"key": "PORT", "value": "9393"}]},
+            ]});
+            let bound = json!({"spec": {"service": {
+                "name": "db", "containers": [{"name": "db", "image": image("db", "16.2")}],
+            }}});
+            let name = name(project, index);
+            let binding = self.world.patch::<ZadigServiceBinding>(&name, bound);
+            join(self.change(project, index, services), binding).await;
+        }
     }
 
     /// One environment ends soon, and another one would, if nobody had wanted it longer.
@@ -306,6 +336,7 @@ impl Day<'_> {
             replicas: 1,
             cluster: None,
         };
+        self.edit("shop", 9);
         self.sim.kube(pods).expect("it is there");
     }
 
@@ -340,7 +371,9 @@ impl Day<'_> {
 
     /// A team goes, an environment goes.
     async fn some_leave(&self) {
-        self.edit();
+        self.edit_all(&[4]);
+        self.edit("blog", 9);
+        self.edit("bank", 0);
         let namespaces: Api<Namespace> = Api::all(self.world.client.clone());
         let deleted = namespaces
             .delete(&self.team, &DeleteParams::background())
@@ -367,34 +400,35 @@ impl Day<'_> {
     }
 
     /// Upgrades of templates that an event told.
-    async fn announced(&self) -> BTreeSet<(String, String)> {
-        let mut found = BTreeSet::new();
-        for project in PROJECTS {
-            for index in 0..ENVIRONMENTS {
-                for (_, note) in self.world.events(&name(project, index)).await {
-                    let (_, services) = note.split_once(" the template of ").unwrap_or_default();
-                    let services = services.split(&[',', ';'][..]).map(str::trim);
-                    for service in services.filter(|service| !service.is_empty()) {
-                        found.insert((format!("{project}/e{index}"), service.to_owned()));
-                    }
-                }
+    async fn told(&self) -> Vec<(Timestamp, String, String)> {
+        let mut found = Vec::new();
+        for (time, of, note) in self.world.timed_events().await {
+            let Some((project, index)) = of.split_once('-') else {
+                continue;
+            };
+            let (_, services) = note.split_once(" the template of ").unwrap_or_default();
+            let services = services.split(&[',', ';'][..]).map(str::trim);
+            for service in services.filter(|service| !service.is_empty()) {
+                found.push((time, format!("{project}/e{index}"), service.to_owned()));
             }
         }
         found
     }
 
     async fn judge(&self) {
-        let announced = self.announced().await;
-        for (environment, service) in [("shop/e8", "api"), ("shop/e6", "web")] {
-            let upgraded = (environment.to_owned(), service.to_owned());
-            assert!(announced.contains(&upgraded), "{announced:?}");
+        let told = self.told().await;
+        for upgraded in [("shop/e8", "api"), ("shop/e6", "web")] {
+            let mut told_of = told
+                .iter()
+                .map(|(_, of, what)| (of.as_str(), what.as_str()));
+            assert!(told_of.any(|it| it == upgraded), "{upgraded:?}: {told:?}");
         }
         let calls = self.sim.calls();
         let edits = self.edits.lock().expect("nobody panicked").clone();
         let found = complaints(&judge::Day {
             calls: &calls,
             edits: &edits,
-            announced: &announced,
+            told: &told,
         });
         let writes = calls.iter().filter(|call| is_ours(call) && call.mutating);
         let writes = writes.count();
@@ -466,6 +500,16 @@ fn a_day_of_three_teams_ends_in_silence_and_holds_no_careless_write() {
             ["api", "db", "web"],
             "nobody's here"
         );
+        for (project, index) in TWO_OWNERS {
+            let zadig = &world.zadig.of_project(project);
+            let key = format!("e{index}");
+            let images = [
+                zadig.running_image(&key, "api", "api").await,
+                zadig.running_image(&key, "db", "db").await,
+            ];
+            let both = [image("api", "2.0.0"), image("db", "16.2")].map(Some);
+            assert_eq!(images, both, "neither change is lost in {project}/{key}");
+        }
         for ((project, index), is_there) in [(SHORT_LIVED, false), (PROLONGED, true)] {
             let env = world.get::<ZadigEnvironment>(&name(project, index)).await;
             assert_eq!(is_ready(&env), is_there, "{project}/e{index}");

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use zadig_sim::Call;
 
@@ -17,10 +17,11 @@ const BUSY: [&str; 3] = ["creating", "updating", "deleting"];
 pub(crate) struct Day<'a> {
     /// Everything that Zadig was asked, by whomever, in order.
     pub(crate) calls: &'a [Call],
-    /// When something that is declared changed. Between two of these the order of writes is judged.
-    pub(crate) edits: &'a [Timestamp],
-    /// Upgrades of templates that were announced: environment as `project/key`, and service.
-    pub(crate) announced: &'a BTreeSet<(String, String)>,
+    /// When something changed that an environment (`project/key`) follows: its declaration or what that refers to, or its cluster.
+    /// Between two of these the order of its writes is judged.
+    pub(crate) edits: &'a [(Timestamp, String)],
+    /// Upgrades of templates that an event told: when, environment as `project/key`, and service.
+    pub(crate) told: &'a [(Timestamp, String, String)],
 }
 
 /// What a careful person would not have done, each with the call.
@@ -29,22 +30,33 @@ pub(crate) fn complaints(day: &Day<'_>) -> Vec<String> {
     found.map(|(call, problem)| show(call, &problem)).collect()
 }
 
-/// What nobody may do on any day, whatever goes wrong in it: a second creation, and a change of a busy environment.
+/// What nobody may do on any day, whatever goes wrong in it: a second creation, a change of a busy environment, and two writes of
+/// one configuration object within a second.
 pub(crate) fn reckless(calls: &[Call]) -> Vec<String> {
     let day = Day {
         calls,
         edits: &[],
-        announced: &BTreeSet::new(),
+        told: &[],
     };
     let found = judge(&day).into_iter();
     found
-        .filter(|(_, problem)| problem == TWICE || problem.starts_with(WHILE_BUSY))
+        .filter(|(_, problem)| {
+            problem == TWICE || problem == SAME_SECOND || problem.starts_with(WHILE_BUSY)
+        })
         .map(|(call, problem)| show(call, &problem))
         .collect()
 }
 
 const TWICE: &str = "it was created before and not deleted since";
 const WHILE_BUSY: &str = "the environment was ";
+const SAME_SECOND: &str = "the same object was written less than a second before";
+
+/// Two writes of a configuration object within one second break a unique index of Zadig's, after the cluster was changed (Z§4.14).
+const BETWEEN_WRITES: SignedDuration = SignedDuration::from_secs(1);
+
+/// How long the event of an upgrade may take. It follows the call, as it tells what was done: with `management: Enforce` nobody is
+/// asked before. Its time matters all the same, as each upgrade is to be told, and not one of them.
+const TOLD_WITHIN: SignedDuration = SignedDuration::from_secs(60);
 
 fn judge<'a>(day: &Day<'a>) -> Vec<(&'a Call, String)> {
     let mut seen = Seen::default();
@@ -89,6 +101,8 @@ struct Known {
     outdated: BTreeSet<String>,
     /// Services that it was seen to have.
     services: BTreeSet<String>,
+    /// Our writes of configuration objects that changed something.
+    configs: Vec<(Timestamp, String)>,
 }
 
 #[derive(Default)]
@@ -106,12 +120,11 @@ impl Seen {
         };
         let nothing = Known::default();
         let known = self.environments.get(environment).unwrap_or(&nothing);
-        let edited = day
-            .edits
-            .iter()
-            .rev()
-            .find(|edit| **edit <= call.time)
-            .copied();
+        let of_this = day.edits.iter().filter(|(_, of)| of == environment);
+        let edited = of_this
+            .map(|(at, _)| *at)
+            .filter(|at| *at <= call.time)
+            .max();
         let since = edited.max(known.foreign);
         let lately = |time: &Timestamp| since.is_none_or(|since| *time >= since);
 
@@ -167,12 +180,20 @@ impl Seen {
         if call.operation.ends_with("service.update") {
             for service in services(call) {
                 let outdated = known.outdated.contains(&service);
-                let announced = day
-                    .announced
-                    .contains(&(environment.clone(), service.clone()));
-                if outdated && !announced {
-                    problems.push(format!("it upgrades the template of {service} unannounced"));
+                let is_told = day.told.iter().any(|(at, of, what)| {
+                    of == environment
+                        && *what == service
+                        && (call.time..call.time + TOLD_WITHIN).contains(at)
+                });
+                if outdated && !is_told {
+                    problems.push(format!("it upgrades the template of {service} untold"));
                 }
+            }
+        }
+        if let Some(config) = config(call) {
+            let mut before = known.configs.iter().filter(|(_, name)| *name == config);
+            if before.any(|(time, _)| call.time.duration_since(*time) < BETWEEN_WRITES) {
+                problems.push(SAME_SECOND.to_owned());
             }
         }
         problems
@@ -206,6 +227,8 @@ impl Seen {
             known
                 .steps
                 .extend(steps.map(|(about, step)| (call.time, about, step)));
+            let config = config(call).filter(|_| call.changed);
+            known.configs.extend(config.map(|name| (call.time, name)));
         } else {
             known.foreign = Some(call.time);
         }
@@ -267,6 +290,21 @@ fn body(call: &Call) -> Value {
     serde_json::from_str(&call.body).unwrap_or_default()
 }
 
+/// The configuration object that a call makes or replaces, by type and name.
+fn config(call: &Call) -> Option<String> {
+    let operation = call.operation.trim_start_matches("production.");
+    if !matches!(operation, "config.create" | "config.update") {
+        return None;
+    }
+    let body = body(call);
+    let text = |field: &str| Some(body[field].as_str()?.to_owned());
+    Some(format!(
+        "{} {}",
+        text("common_env_cfg_type")?,
+        text("name")?
+    ))
+}
+
 /// The services that a call creates, adds or updates.
 fn services(call: &Call) -> Vec<String> {
     let body = body(call);
@@ -280,7 +318,8 @@ fn services(call: &Call) -> Vec<String> {
 }
 
 /// Where a call stands in the order of design §3, and what has to keep that order: the environment as a whole, or one service.
-/// Configuration objects are none of it, as each is an object of its own.
+/// Configuration objects are none of it: nothing of a plan comes before or after them, as each is an object with a plan of its own. What
+/// holds for them is the time between two writes.
 fn steps(call: &Call) -> Vec<(String, u8)> {
     let environment = |step| vec![("environment".to_owned(), step)];
     let one_service = |step| {
@@ -388,19 +427,16 @@ mod tests {
     }
 
     fn judged(calls: &[Call]) -> Vec<String> {
-        judged_with(calls, &[], &BTreeSet::new())
+        judged_with(calls, &[])
     }
 
-    fn judged_with(
-        calls: &[Call],
-        edits: &[Timestamp],
-        announced: &BTreeSet<(String, String)>,
-    ) -> Vec<String> {
-        complaints(&Day {
-            calls,
-            edits,
-            announced,
-        })
+    fn judged_with(calls: &[Call], edits: &[(Timestamp, String)]) -> Vec<String> {
+        let told = &[];
+        complaints(&Day { calls, edits, told })
+    }
+
+    fn edit(second: i64, environment: &str) -> (Timestamp, String) {
+        (at(second), environment.to_owned())
     }
 
     /// One complaint, which says this.
@@ -430,7 +466,7 @@ mod tests {
             delete(8),
         ];
         assert_eq!(
-            judged_with(&calls, &[at(7)], &BTreeSet::new()),
+            judged_with(&calls, &[edit(7, "shop/dev")]),
             Vec::<String>::new()
         );
     }
@@ -517,9 +553,14 @@ mod tests {
             judged(&[first.clone(), drift, second.clone()]),
             Vec::<String>::new()
         );
+        let twice = [first, second];
         assert_eq!(
-            judged_with(&[first, second], &[at(2)], &BTreeSet::new()),
+            judged_with(&twice, &[edit(2, "shop/dev")]),
             Vec::<String>::new()
+        );
+        assert_caught(
+            &judged_with(&twice, &[edit(2, "shop/qa"), edit(4, "shop/dev")]),
+            "said before",
         );
     }
 
@@ -544,7 +585,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_of_a_template_that_nobody_announced_is_caught() {
+    fn an_upgrade_of_a_template_that_no_event_tells_is_caught() {
         let changed = Call {
             path: "/openapi/service/yaml/api".to_owned(),
             environment: None,
@@ -552,7 +593,47 @@ mod tests {
         };
         let calls = [create(1), changed, update(3, "x")];
         assert_caught(&judged(&calls), "upgrades the template of api");
-        let announced = BTreeSet::from([("shop/dev".to_owned(), "api".to_owned())]);
-        assert_eq!(judged_with(&calls, &[], &announced), Vec::<String>::new());
+        let told_at = |second: i64| {
+            let told = (at(second), "shop/dev".to_owned(), "api".to_owned());
+            complaints(&Day {
+                calls: &calls,
+                edits: &[],
+                told: &[told],
+            })
+        };
+        assert_eq!(told_at(4), Vec::<String>::new());
+        // The event of another upgrade, before or long after.
+        for second in [2, 64] {
+            assert_caught(&told_at(second), "upgrades the template of api");
+        }
+    }
+
+    /// A write of a ConfigMap so many milliseconds later.
+    fn write(milliseconds: i64, operation: &str, name: &str, content: &str) -> Call {
+        let body = json!({"name": name, "common_env_cfg_type": "ConfigMap", "yaml_data": content});
+        Call {
+            time: at(0) + SignedDuration::from_millis(milliseconds),
+            ..ours(0, operation, &body)
+        }
+    }
+
+    #[test]
+    fn two_writes_of_one_object_within_a_second_are_caught_on_any_day() {
+        let first = write(0, "config.create", "app", "a");
+        let soon = [first.clone(), write(999, "config.update", "app", "b")];
+        assert_caught(&judged(&soon), "less than a second before");
+        assert_caught(&reckless(&soon), "less than a second before");
+        let refused = Call {
+            changed: false,
+            ..first.clone()
+        };
+        for (before, after) in [
+            (&first, write(1000, "config.update", "app", "b")),
+            (&first, write(1, "config.update", "other", "b")),
+            (&first, write(1, "config.delete", "app", "b")),
+            (&refused, write(1, "config.update", "app", "b")),
+        ] {
+            assert_eq!(reckless(&[before.clone(), after]), Vec::<String>::new());
+        }
     }
 }

@@ -571,6 +571,18 @@ impl World {
             .collect()
     }
 
+    /// When the operator last told something of an object: time, name of the object, and note.
+    pub(crate) async fn timed_events(&self) -> Vec<(Timestamp, String, String)> {
+        let list = self.api::<Event>().list(&ListParams::default()).await;
+        let events = list.expect("the API server answers").items.into_iter();
+        let timed = events.filter_map(|event| {
+            let repeated = event.series.map(|series| series.last_observed_time);
+            let time = repeated.or(event.event_time)?.0;
+            Some((time, event.regarding?.name?, event.note?))
+        });
+        timed.collect()
+    }
+
     /// The operator's events about all objects, oldest first: name, reason and note.
     async fn all_events(&self) -> Vec<(String, String, String)> {
         let list = self.api::<Event>().list(&ListParams::default()).await;

@@ -119,6 +119,19 @@ impl Zadig {
         self.simulator.as_ref().map(|running| &running.sim)
     }
 
+    /// The same server, asked about another project.
+    pub(crate) fn of_project(&self, project: &str) -> Self {
+        Self {
+            url: self.url.clone(),
+            token: self.token.clone(),
+            project: project.to_owned(),
+            cluster_id: self.cluster_id.clone(),
+            registry_id: self.registry_id.clone(),
+            simulator: None,
+            http: self.http.clone(),
+        }
+    }
+
     /// The environment as the list shows it; none if it is not listed.
     pub(crate) async fn environment(&self, key: &str) -> Option<Value> {
         self.environments()
