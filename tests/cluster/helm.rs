@@ -17,7 +17,11 @@ const VALUES: &str = "/openapi/environments/service/values";
 
 /// A scenario in the recordings' project of charts, which has the service `hweb`.
 fn helm(test: impl AsyncFnOnce(&World, &Sim)) {
-    simulated_with(Setup::default().project(PROJECT), test);
+    simulated_with(charts(), test);
+}
+
+pub(crate) fn charts() -> Setup {
+    Setup::default().project(PROJECT)
 }
 
 /// A Helm environment with these services.
@@ -121,48 +125,51 @@ fn changes(world: &World, mark: Mark) -> Vec<String> {
 
 #[test]
 fn an_environment_is_created_with_its_release_and_each_change_is_one_upgrade() {
-    helm(async |world, sim| {
-        let mark = world.mark();
-        let two = json!({
-            "values": {"replicaCount": 2}, "overrides": [{"key": "port", "value": "9090"}],
-        });
-        let dev = hweb(world, two).field("alias", "Dev");
-        world.apply(&dev).await;
-        ready(world).await;
-        assert_eq!(changes(world, mark), ["helm.environment.create", DEPLOY]);
-        let found = world.zadig.environment(&world.env_key("dev")).await;
-        assert_eq!(found.map(|it| it["envName"].clone()), Some(json!("Dev")));
-        let found = values(world).await;
-        assert_eq!(
-            (&found["replicaCount"], &found["port"]),
-            (&json!(2), &json!(9090))
-        );
-        assert_eq!(revisions(world, sim), 1);
+    helm(life);
+}
 
-        // The override goes, and with it its value, which only the digest tells.
-        let mark = world.mark();
-        let dev = hweb(world, json!({"values": {"replicaCount": 3}})).field("alias", "Dev");
-        world.apply(&dev).await;
-        ready(world).await;
-        assert_eq!(
-            (changes(world, mark), revisions(world, sim)),
-            (vec![DEPLOY.to_owned()], 2)
-        );
-        let found = values(world).await;
-        assert_eq!(
-            (&found["replicaCount"], &found["port"]),
-            (&json!(3), &json!(8080))
-        );
-
-        let mark = world.mark();
-        world.await_lists(sim, 12).await;
-        let written = world.operator_writes_since(mark);
-        assert_eq!(
-            (changes(world, mark), written.len()),
-            (vec![], 0),
-            "{written:?}"
-        );
+/// A Helm environment is created, its release upgraded, and then nothing is left to do.
+pub(crate) async fn life(world: &World, sim: &Sim) {
+    let mark = world.mark();
+    let two = json!({
+        "values": {"replicaCount": 2}, "overrides": [{"key": "port", "value": "9090"}],
     });
+    let dev = hweb(world, two).field("alias", "Dev");
+    world.apply(&dev).await;
+    ready(world).await;
+    assert_eq!(changes(world, mark), ["helm.environment.create", DEPLOY]);
+    let found = world.zadig.environment(&world.env_key("dev")).await;
+    assert_eq!(found.map(|it| it["envName"].clone()), Some(json!("Dev")));
+    let found = values(world).await;
+    assert_eq!(
+        (&found["replicaCount"], &found["port"]),
+        (&json!(2), &json!(9090))
+    );
+    assert_eq!(revisions(world, sim), 1);
+
+    // The override goes, and with it its value, which only the digest tells.
+    let mark = world.mark();
+    let dev = hweb(world, json!({"values": {"replicaCount": 3}})).field("alias", "Dev");
+    world.apply(&dev).await;
+    ready(world).await;
+    assert_eq!(
+        (changes(world, mark), revisions(world, sim)),
+        (vec![DEPLOY.to_owned()], 2)
+    );
+    let found = values(world).await;
+    assert_eq!(
+        (&found["replicaCount"], &found["port"]),
+        (&json!(3), &json!(8080))
+    );
+
+    let mark = world.mark();
+    world.await_lists(sim, 12).await;
+    let written = world.operator_writes_since(mark);
+    assert_eq!(
+        (changes(world, mark), written.len()),
+        (vec![], 0),
+        "{written:?}"
+    );
 }
 
 #[test]

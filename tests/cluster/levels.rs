@@ -9,6 +9,7 @@ use zadig_operator::api::service_binding::ZadigServiceBinding;
 use zadig_sim::{Level, Licence, Sim};
 
 use crate::support::{EnvironmentFixture, Setup, World, has_reason, is_ready, simulated_with};
+use crate::{helm, production, sharing};
 
 const IMAGE: &str = "registry.example.com/reg-main/web:v7";
 
@@ -155,6 +156,29 @@ fn everything_works_on_5_0() {
         assert_eq!(server(world).await, expected);
         Box::pin(everything(world)).await;
     });
+}
+
+/// The releases beside the one that scenarios run on unless they say otherwise.
+fn on_later_levels(setup: fn() -> Setup, life: &impl AsyncFn(&World, &Sim)) {
+    for level in [Level::V43, Level::V50] {
+        let setup = setup().simulator(|options| options.level = Some(level));
+        simulated_with(setup, async |world, sim| Box::pin(life(world, sim)).await);
+    }
+}
+
+#[test]
+fn production_works_on_4_3_and_5_0_as_on_4_2() {
+    on_later_levels(production::setup, &production::life);
+}
+
+#[test]
+fn sharing_works_on_4_3_and_5_0_as_on_4_2() {
+    on_later_levels(sharing::mesh, &sharing::life);
+}
+
+#[test]
+fn releases_work_on_4_3_and_5_0_as_on_4_2() {
+    on_later_levels(helm::charts, &helm::life);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const ROOT: &str = "/openapi/environments/production";
 const UNLICENSED: &str = r#"{"code": 7050, "description": "", "extra": {}, "message": "用户许可证不可用，请检查许可证后重试", "type": "error"}"#;
 const LICENCE_DOWN: &str = r#"{"code": 500, "description": "failed to validate zadig license status, error: connection refused", "message": "Internal Error: "}"#;
 
-fn setup() -> Setup {
+pub(crate) fn setup() -> Setup {
     Setup::default().production()
 }
 
@@ -145,102 +145,105 @@ async fn blocked(world: &World, name: &str, reason: Reason) -> String {
 
 #[test]
 fn z9_02_it_is_created_filled_changed_and_deleted() {
-    production(async |world, sim| {
-        let mark = world.mark();
-        let env = prod(world)
-            .field("alias", "Shop")
-            .global("logLevel", "loud")
-            .bound("web", "logLevel")
-            .variable("web", "replicas", "2")
-            .service("plain");
-        world.apply(&env).await;
-        let ready = world.await_ready("prod").await;
-        let page = format!("{}/v1/projects/detail/golden/detail", world.zadig.url);
-        assert_eq!(ready.status.and_then(|status| status.url), Some(page));
-        assert_eq!(
-            world.made_since(mark),
-            [
-                "production.environment.create",
-                "production.variable.update",
-                "production.service.add"
-            ]
-        );
-        let found = listed(world, "prod").await.expect("it is there");
-        assert_eq!(
-            (&found["envName"], &found["production"]),
-            (&json!("Shop"), &json!(true))
-        );
-        assert_eq!(services(world, "prod").await, ["plain", "web"]);
-        let text = rendered(world, "prod", "web").await;
-        assert!(
-            text.contains("replicas: 2") && text.contains("loud"),
-            "{text}"
-        );
+    production(life);
+}
 
-        // A variable, a global variable and a restart: one call each.
-        let mark = world.mark();
-        world
-            .apply(&env.clone().variable("web", "replicas", "3"))
-            .await;
-        world
-            .eventually("the variable is set", async || {
-                rendered(world, "prod", "web").await.contains("replicas: 3")
-            })
-            .await;
-        world.await_ready("prod").await;
-        let env = env.variable("web", "replicas", "3");
-        world.apply(&env.clone().global("logLevel", "quiet")).await;
-        world
-            .eventually("the global variable is set", async || {
-                global(world, "prod", "logLevel").await["value"] == "quiet"
-            })
-            .await;
-        world.await_ready("prod").await;
-        let env = env.global("logLevel", "quiet");
-        world.apply(&env.clone().restart_token("plain", "1")).await;
-        world
-            .eventually("the service is restarted", async || {
-                world.count_since(mark, "production.service.restart") == 1
-            })
-            .await;
-        world.await_ready("prod").await;
-        assert_eq!(
-            world.made_since(mark),
-            [
-                "production.service.update",
-                "production.variable.update",
-                "production.service.restart"
-            ]
-        );
+/// Everything that a user does with a production environment, from its creation to its end.
+pub(crate) async fn life(world: &World, sim: &Sim) {
+    let mark = world.mark();
+    let env = prod(world)
+        .field("alias", "Shop")
+        .global("logLevel", "loud")
+        .bound("web", "logLevel")
+        .variable("web", "replicas", "2")
+        .service("plain");
+    world.apply(&env).await;
+    let ready = world.await_ready("prod").await;
+    let page = format!("{}/v1/projects/detail/golden/detail", world.zadig.url);
+    assert_eq!(ready.status.and_then(|status| status.url), Some(page));
+    assert_eq!(
+        world.made_since(mark),
+        [
+            "production.environment.create",
+            "production.variable.update",
+            "production.service.add"
+        ]
+    );
+    let found = listed(world, "prod").await.expect("it is there");
+    assert_eq!(
+        (&found["envName"], &found["production"]),
+        (&json!("Shop"), &json!(true))
+    );
+    assert_eq!(services(world, "prod").await, ["plain", "web"]);
+    let text = rendered(world, "prod", "web").await;
+    assert!(
+        text.contains("replicas: 2") && text.contains("loud"),
+        "{text}"
+    );
 
-        // What is no longer declared goes, with its workload.
-        let fewer = prod(world)
-            .field("alias", "Shop")
-            .global("logLevel", "quiet")
-            .service("plain");
-        world.apply(&fewer).await;
-        world
-            .eventually("the service is pruned", async || {
-                services(world, "prod").await == ["plain"]
-            })
-            .await;
-        world.await_ready("prod").await;
-        assert_eq!(object(world, sim, "prod", "Deployment", "web"), None);
+    // A variable, a global variable and a restart: one call each.
+    let mark = world.mark();
+    world
+        .apply(&env.clone().variable("web", "replicas", "3"))
+        .await;
+    world
+        .eventually("the variable is set", async || {
+            rendered(world, "prod", "web").await.contains("replicas: 3")
+        })
+        .await;
+    world.await_ready("prod").await;
+    let env = env.variable("web", "replicas", "3");
+    world.apply(&env.clone().global("logLevel", "quiet")).await;
+    world
+        .eventually("the global variable is set", async || {
+            global(world, "prod", "logLevel").await["value"] == "quiet"
+        })
+        .await;
+    world.await_ready("prod").await;
+    let env = env.global("logLevel", "quiet");
+    world.apply(&env.clone().restart_token("plain", "1")).await;
+    world
+        .eventually("the service is restarted", async || {
+            world.count_since(mark, "production.service.restart") == 1
+        })
+        .await;
+    world.await_ready("prod").await;
+    assert_eq!(
+        world.made_since(mark),
+        [
+            "production.service.update",
+            "production.variable.update",
+            "production.service.restart"
+        ]
+    );
 
-        // Somebody else's service stays, and so does the namespace.
-        add(world, "prod", "web").await;
-        world.await_ready("prod").await;
-        let mark = world.mark();
-        world.delete::<ZadigEnvironment>("prod").await;
-        world.await_gone::<ZadigEnvironment>("prod").await;
-        assert_eq!(
-            world.changes_since(mark),
-            ["production.service.delete", "production.environment.delete"]
-        );
-        assert_eq!(listed(world, "prod").await, None);
-        assert_eq!(object(world, sim, "prod", "Deployment", "plain"), None);
-        assert!(object(world, sim, "prod", "Deployment", "web").is_some());
-    });
+    // What is no longer declared goes, with its workload.
+    let fewer = prod(world)
+        .field("alias", "Shop")
+        .global("logLevel", "quiet")
+        .service("plain");
+    world.apply(&fewer).await;
+    world
+        .eventually("the service is pruned", async || {
+            services(world, "prod").await == ["plain"]
+        })
+        .await;
+    world.await_ready("prod").await;
+    assert_eq!(object(world, sim, "prod", "Deployment", "web"), None);
+
+    // Somebody else's service stays, and so does the namespace.
+    add(world, "prod", "web").await;
+    world.await_ready("prod").await;
+    let mark = world.mark();
+    world.delete::<ZadigEnvironment>("prod").await;
+    world.await_gone::<ZadigEnvironment>("prod").await;
+    assert_eq!(
+        world.changes_since(mark),
+        ["production.service.delete", "production.environment.delete"]
+    );
+    assert_eq!(listed(world, "prod").await, None);
+    assert_eq!(object(world, sim, "prod", "Deployment", "plain"), None);
+    assert!(object(world, sim, "prod", "Deployment", "web").is_some());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use zadig_sim::{KubeAction, Licence, Sim};
 use crate::support::{EnvironmentFixture, Setup, World, is_ready, simulated_with};
 
 /// A cluster with Istio, and every licence.
-fn mesh() -> Setup {
+pub(crate) fn mesh() -> Setup {
     licensed(Licence::Enterprise)
 }
 
@@ -349,19 +349,22 @@ fn portals_of_two_environments_do_not_take_each_others_ports() {
 
 #[test]
 fn a_base_and_what_is_on_top_of_it_are_deleted_in_order() {
-    simulated_with(mesh(), async |world, sim| {
-        both(world, &json!([portal("web", 80)])).await;
-        join(
-            world.delete::<ZadigEnvironment>("base"),
-            world.delete::<ZadigEnvironment>("preview"),
-        )
-        .await;
-        world.await_gone::<ZadigEnvironment>("preview").await;
-        world.await_gone::<ZadigEnvironment>("base").await;
-        assert_eq!(deleted(world, sim), ["preview", "base"]);
-        assert_eq!(portal_bodies(sim).last(), Some(&json!([])));
-        assert_eq!(world.zadig.environments().await, Vec::<Value>::new());
-    });
+    simulated_with(mesh(), life);
+}
+
+/// A base and a sub-environment, from their creation to their end.
+pub(crate) async fn life(world: &World, sim: &Sim) {
+    both(world, &json!([portal("web", 80)])).await;
+    join(
+        world.delete::<ZadigEnvironment>("base"),
+        world.delete::<ZadigEnvironment>("preview"),
+    )
+    .await;
+    world.await_gone::<ZadigEnvironment>("preview").await;
+    world.await_gone::<ZadigEnvironment>("base").await;
+    assert_eq!(deleted(world, sim), ["preview", "base"]);
+    assert_eq!(portal_bodies(sim).last(), Some(&json!([])));
+    assert_eq!(world.zadig.environments().await, Vec::<Value>::new());
 }
 
 #[test]
