@@ -1,6 +1,6 @@
 //! Every file of `deploy/samples` and every manifest of the manual, as a reader applies them: none can rot.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -14,8 +14,11 @@ use zadig_sim::Licence;
 
 use crate::support::{Setup, World, scenario_with};
 
-/// The documents of all samples, each with the name of its file.
-fn samples() -> Vec<(String, DynamicObject)> {
+/// A document, with the name of its file.
+type Sample = (String, DynamicObject);
+
+/// The documents of all samples.
+fn samples() -> Vec<Sample> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/samples");
     let mut files: Vec<_> = fs::read_dir(&folder)
         .expect("the samples are readable")
@@ -49,9 +52,52 @@ fn is_ours(object: &DynamicObject) -> bool {
     (kind.group.as_str(), kind.version.as_str()) == (GROUP, VERSION)
 }
 
+/// Where it belongs: to the namespace that it names, or to the scenario's.
 fn api(world: &World, object: &DynamicObject) -> Api<DynamicObject> {
     let resource = ApiResource::from_gvk(&kind(object));
-    Api::namespaced_with(world.client.clone(), &world.namespace, &resource)
+    let namespace = object.namespace();
+    let namespace = namespace.as_deref().unwrap_or(&world.namespace);
+    Api::namespaced_with(world.client.clone(), namespace, &resource)
+}
+
+/// The samples in the scenario's namespaces: one for each that they make, and its own for any other.
+async fn placed(world: &World, samples: Vec<Sample>) -> Vec<Sample> {
+    let is_namespace = |(_, object): &Sample| kind(object).kind == "Namespace";
+    let (made, mut others): (Vec<_>, Vec<_>) = samples.into_iter().partition(is_namespace);
+    let mut namespaces = BTreeMap::new();
+    for (_, namespace) in made {
+        let name = namespace.name_any();
+        let beside = world
+            .namespace_beside(&name, json!(namespace.labels()))
+            .await;
+        namespaces.insert(name, beside);
+    }
+    let place = |name: &str| namespaces.get(name).unwrap_or(&world.namespace).clone();
+    for (_, object) in &mut others {
+        object.metadata.namespace = object.metadata.namespace.as_deref().map(place);
+        let reference = object.data.pointer_mut("/spec/environmentRef/namespace");
+        if let Some(Value::String(name)) = reference {
+            *name = place(name);
+        }
+    }
+    others
+}
+
+/// A person approves the plan that is shown.
+async fn approve(world: &World, object: &DynamicObject) {
+    let (api, name) = (api(world, object), object.name_any());
+    let hash = async || {
+        let seen = api.get(&name).await.expect("it was applied");
+        let hash = seen.data["status"]["plan"]["hash"].as_str();
+        hash.map(str::to_owned)
+    };
+    let shown = async || hash().await.is_some();
+    world.eventually("a plan is shown", shown).await;
+    let approved = json!({"spec": {"approvedPlan": hash().await}});
+    let patched = api
+        .patch(&name, &PatchParams::default(), &Patch::Merge(approved))
+        .await;
+    patched.expect("an approval is taken");
 }
 
 async fn apply(world: &World, file: &str, object: &DynamicObject, dry_run: bool) {
@@ -84,7 +130,7 @@ fn every_sample_is_taken_by_the_api_server_and_becomes_ready() {
             .simulator(|options| options.licence = Some(Licence::Enterprise))
             .without_connection(),
         async |world| {
-            let samples = samples();
+            let samples = placed(world, samples()).await;
             for (file, object) in &samples {
                 apply(world, file, object, true).await;
             }
@@ -105,6 +151,11 @@ fn every_sample_is_taken_by_the_api_server_and_becomes_ready() {
                     object.data["spec"]["url"] = Value::from(world.zadig.url.as_str());
                 }
                 apply(world, file, &object, false).await;
+            }
+            for (_, object) in &samples {
+                if object.data["spec"]["management"] == "Approve" {
+                    approve(world, object).await;
+                }
             }
             for (file, object) in samples.iter().filter(|(_, object)| is_ours(object)) {
                 let (api, name) = (api(world, object), object.name_any());

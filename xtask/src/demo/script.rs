@@ -75,14 +75,19 @@ impl Script {
     }
 
     fn new(objects: Vec<DynamicObject>, seed: PathBuf, tag: String) -> Result<Self> {
-        // What is only observed would have to be there already.
+        // What is only observed would have to be there already, and what is approved waits for a person.
         let is_environment = |object: &DynamicObject| {
             let types = object.types.as_ref();
             types.is_some_and(|types| types.kind == ENVIRONMENT)
-                && object.data["spec"]["management"] != "Observe"
+                && object.data["spec"]["management"].is_null()
         };
-        // One that waits for objects of other kinds is none of the demo's.
-        let stands_alone = |object: &DynamicObject| object.data["spec"]["configRefs"].is_null();
+        // One that needs objects of other kinds, or a namespace of its own, is none of the demo's.
+        let stands_alone = |object: &DynamicObject| {
+            let spec = &object.data["spec"];
+            spec["configRefs"].is_null()
+                && !spec.to_string().contains("\"valueFrom\":")
+                && object.metadata.namespace.is_none()
+        };
         let mut environments: Vec<DynamicObject> = objects
             .into_iter()
             .filter(|object| is_environment(object) && stands_alone(object))
