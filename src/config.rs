@@ -189,7 +189,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The name of a shard stands in a label and in the name of a Lease.
-fn shard(text: &str) -> Result<String, String> {
+pub(crate) fn shard(text: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let edges = [text.bytes().next(), text.bytes().next_back()];
     if text.len() > 40

@@ -387,4 +387,46 @@ mod tests {
         assert!(!error.outcome_unknown());
         assert!(error.chain().ends_with("busy"), "{}", error.chain());
     }
+
+    /// What is not tried again by itself is Stalled, which has an alert of its own.
+    #[tokio::test]
+    async fn what_is_tried_again_has_a_reason_that_the_alert_of_failing_reconciles_names() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("charts/zadig-operator/files/alerts.yaml");
+        let alerts: Vec<serde_json::Value> =
+            serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let alert = alerts
+            .iter()
+            .find(|alert| alert["alert"] == "ZadigReconcileErrors");
+        let query = alert.unwrap()["expr"].as_str().unwrap();
+        let (_, reasons) = query.split_once("reason=~\"").unwrap();
+        let (reasons, _) = reasons.split_once('"').unwrap();
+        let named: Vec<&str> = reasons.split('|').collect();
+
+        let forbidden = kube::core::Status::failure("no", "Forbidden").with_code(403);
+        let kubernetes = Error::kubernetes("read a Secret")(kube::Error::Api(forbidden.boxed()));
+        let nobody = Error::ConnectionDown {
+            reason: Reason::ZadigUnreachable,
+            message: "no answer".to_owned(),
+        };
+        let answers = [
+            (500, r#"{"code":500,"description":"busy"}"#),
+            (400, r#"{"code":400,"description":"no"}"#),
+            (401, r#"{"code":401,"description":"who"}"#),
+            (403, r#"{"code":403,"description":"you may not"}"#),
+            (404, r#"{"code":404,"description":"no route"}"#),
+        ];
+        let mut errors = vec![kubernetes, nobody];
+        for (status, body) in answers {
+            errors.push(refused(status, "x: y", body).await);
+        }
+        let (mut again, mut never) = (0, 0);
+        for error in errors {
+            let is_named = named.contains(&error.reason().as_str());
+            let is_tried = error.retry() != Retry::Slowly;
+            assert_eq!(is_named, is_tried, "{}", error.chain());
+            *(if is_tried { &mut again } else { &mut never }) += 1;
+        }
+        assert!(again > 2 && never > 1, "{again} {never}");
+    }
 }

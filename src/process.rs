@@ -7,6 +7,7 @@ use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use metrics::Gauge;
 use tokio::net::TcpListener;
 use tokio::task::JoinError;
 use tokio_util::sync::CancellationToken;
@@ -70,6 +71,7 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
     let metrics = telemetry::metrics()?;
+    let leader = telemetry::identify(config.shard.as_deref());
     let address = config.health_addr;
     let listener = TcpListener::bind(address)
         .await
@@ -83,7 +85,7 @@ pub async fn run(
     let server = AbortOnDropHandle::new(tokio::spawn(server));
     let _upkeep = AbortOnDropHandle::new(tokio::spawn(telemetry::upkeep(metrics)));
 
-    let result = work(&config, client, &health, &shutdown).await;
+    let result = work(&config, client, &health, leader, &shutdown).await;
     health.set(Phase::Stopping);
     closed.cancel();
     if let Err(error) = server.await {
@@ -99,6 +101,7 @@ async fn work(
     config: &RunConfig,
     client: kube::Client,
     health: &Health,
+    leader: Gauge,
     shutdown: &CancellationToken,
 ) -> Result<(), Error> {
     let waiting = shutdown.run_until_cancelled(wait_for_definitions(&client, health));
@@ -128,6 +131,7 @@ async fn work(
             settings,
             tenure: Tenure::default(),
             config,
+            leader,
         };
         return controllers
             .run(health, shutdown, std::future::pending())
@@ -154,6 +158,7 @@ async fn work(
             settings,
             tenure: elector.tenure(),
             config,
+            leader,
         };
         let lost = elector.hold(|until| health.set_lease_until(Some(until)));
         let result = controllers.run(health, shutdown, lost).await;
@@ -179,6 +184,7 @@ struct Controllers<'a> {
     settings: controller::Settings,
     tenure: Tenure,
     config: &'a RunConfig,
+    leader: Gauge,
 }
 
 impl Controllers<'_> {
@@ -205,7 +211,7 @@ impl Controllers<'_> {
             listed,
         );
         let mut controllers = AbortOnDropHandle::new(tokio::spawn(controllers));
-        telemetry::table::LEADER.gauge(&[]).set(1.0);
+        self.leader.set(1.0);
         tracing::info!("leading");
         let grace = self.config.shutdown_grace;
         let too_late = async {
@@ -233,7 +239,7 @@ impl Controllers<'_> {
             }
             () = too_late => Err(Error::GraceExceeded(grace)),
         };
-        telemetry::table::LEADER.gauge(&[]).set(0.0);
+        self.leader.set(0.0);
         result
     }
 }

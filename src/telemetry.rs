@@ -11,6 +11,7 @@ mod traces;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use metrics::Gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -116,12 +117,20 @@ pub fn metrics() -> Result<Metrics, Error> {
         for metric in table::METRICS {
             metric.describe();
         }
-        table::LEADER.gauge(&[]).set(0.0);
-        table::BUILD_INFO
-            .gauge(&[env!("CARGO_PKG_VERSION")])
-            .set(1.0);
     }
     Ok(made.insert(Metrics(handle)).clone())
+}
+
+/// Tells which process this is: its version and its shard, and that it does not lead. The gauge is that of the leadership.
+pub fn identify(shard: Option<&str>) -> Gauge {
+    // As long as the process itself, like every label.
+    let shard: &'static str = shard.unwrap_or_default().to_owned().leak();
+    table::BUILD_INFO
+        .gauge(&[env!("CARGO_PKG_VERSION"), shard])
+        .set(1.0);
+    let leader = table::LEADER.gauge(&[shard]);
+    leader.set(0.0);
+    leader
 }
 
 /// Folds old samples for ever, so that histograms do not grow between two scrapes.
@@ -139,14 +148,18 @@ mod tests {
 
     #[test]
     fn the_registry_tells_the_version_and_who_leads() {
-        let text = metrics().unwrap().render();
-        let expected = concat!(
-            "zadig_operator_build_info{version=\"",
-            env!("CARGO_PKG_VERSION"),
-            "\"} 1"
-        );
-        assert!(text.contains(expected), "{text}");
-        assert!(text.contains("zadig_operator_leader 0"), "{text}");
+        let metrics = metrics().unwrap();
+        let leader = identify(Some("b"));
+        let version = env!("CARGO_PKG_VERSION");
+        let info = format!("zadig_operator_build_info{{version=\"{version}\",shard=\"b\"}} 1");
+        let text = metrics.render();
+        assert!(text.contains(&info), "{text}");
+        for leads in ["0", "1"] {
+            let told = format!("zadig_operator_leader{{shard=\"b\"}} {leads}");
+            let text = metrics.render();
+            assert!(text.contains(&told), "{text}");
+            leader.set(1.0);
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use zadig_client::ErrorClass;
 
 use crate::api;
 use crate::api::condition::Reason;
+use crate::config;
 
 /// What stands for a reason where nothing was reported of an object yet.
 pub const UNREPORTED: &str = "Unreported";
@@ -96,11 +97,13 @@ pub enum Label {
     Circuit,
     /// Version of the program.
     Version,
+    /// Shard of the process.
+    Shard,
 }
 
 impl Label {
     /// Every label, in the order of the document.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Kind,
         Self::Ready,
         Self::Reason,
@@ -113,6 +116,7 @@ impl Label {
         Self::Operation,
         Self::CallOutcome,
         Self::Version,
+        Self::Shard,
     ];
 
     /// Its name.
@@ -130,6 +134,7 @@ impl Label {
             Self::ConnectionNamespace => "connection_namespace",
             Self::Connection => "connection",
             Self::Version => "version",
+            Self::Shard => "shard",
         }
     }
 
@@ -153,7 +158,7 @@ impl Label {
             ),
             Self::Ready => "status of the Ready condition: `True`, `False`, `Unknown`".to_owned(),
             Self::Reason => format!(
-                "reason of a condition, one of the closed list in the README; `{UNREPORTED}` where nothing was reported yet"
+                "reason of a condition, one of the [closed list](reasons.md); `{UNREPORTED}` where nothing was reported yet"
             ),
             Self::State => format!(
                 "state of an object: {}. `unsynced`: Synced is not True; `deleting`: deletion was asked for",
@@ -167,6 +172,7 @@ impl Label {
             }
             Self::Circuit => format!("state of a circuit breaker: {}", list(&CIRCUITS)),
             Self::Version => "version of the operator".to_owned(),
+            Self::Shard => "shard of the process (`--shard`); empty, which Prometheus leaves out, for the one that has none".to_owned(),
         }
     }
 
@@ -197,6 +203,7 @@ impl Label {
             Self::ConnectionNamespace | Self::Connection => is_name(value),
             Self::Circuit => CIRCUITS.contains(&value),
             Self::Version => value == env!("CARGO_PKG_VERSION"),
+            Self::Shard => value.is_empty() || config::shard(value).is_ok(),
         }
     }
 }
@@ -231,6 +238,8 @@ mod tests {
             (Label::Connection, "default", "a b"),
             (Label::Circuit, "half_open", "broken"),
             (Label::Version, env!("CARGO_PKG_VERSION"), "latest"),
+            (Label::Shard, "team-b", "Team B"),
+            (Label::Shard, "", "-"),
         ];
         for (label, good, bad) in table {
             assert_eq!(

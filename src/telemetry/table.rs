@@ -45,9 +45,9 @@ impl Form {
     }
 }
 
-/// From an answer out of a cache to Zadig's slowest update.
+/// From an answer out of a cache to Zadig's slowest update. A bound that an alert compares with is one of them, or it would be guessed.
 const CALLS: &[f64] = &[
-    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 300.0,
+    0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 /// From a small environment to one that a person had to help.
 const LIVES: &[f64] = &[
@@ -58,14 +58,14 @@ const LIVES: &[f64] = &[
 pub const BUILD_INFO: Metric = Metric {
     name: "zadig_operator_build_info",
     form: Form::Gauge,
-    labels: &[Label::Version],
-    help: "Always 1; the version is its label.",
+    labels: &[Label::Version, Label::Shard],
+    help: "Always 1; version and shard are its labels.",
 };
 /// Who leads.
 pub const LEADER: Metric = Metric {
     name: "zadig_operator_leader",
     form: Form::Gauge,
-    labels: &[],
+    labels: &[Label::Shard],
     help: "1 while this process leads, else 0. The metrics of objects and connections are told by the process that leads.",
 };
 /// Reconciles.
@@ -296,6 +296,29 @@ mod tests {
         }
         let names: BTreeSet<&str> = METRICS.iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), METRICS.len());
+    }
+
+    #[test]
+    fn what_an_alert_compares_a_quantile_with_is_a_bound_of_its_buckets() {
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("charts/zadig-operator/files/alerts.yaml");
+        let alerts: Vec<serde_json::Value> =
+            serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+        let queries = alerts.iter().filter_map(|alert| alert["expr"].as_str());
+        let mut count = 0;
+        for query in queries.filter(|query| query.contains("histogram_quantile")) {
+            count += 1;
+            let metric = METRICS
+                .iter()
+                .find(|metric| query.contains(&format!("{}_bucket", metric.name)));
+            let (_, compared) = query.rsplit_once("> ").expect("a comparison");
+            let compared: f64 = compared.parse().expect("a number");
+            let Some(Form::Histogram(bounds)) = metric.map(|metric| metric.form) else {
+                panic!("{query} is about no distribution");
+            };
+            assert!(bounds.contains(&compared), "{query}: {bounds:?}");
+        }
+        assert!(count > 0, "no alert is about a quantile");
     }
 
     #[test]

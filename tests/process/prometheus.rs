@@ -97,12 +97,13 @@ fn rendered() -> (Value, Value) {
     let of = |kind: &str| objects.iter().find(|object| object["kind"] == kind);
     let rules = of("PrometheusRule").expect("there are rules")["spec"].clone();
     let dashboard = of("ConfigMap").expect("there is a dashboard");
-    let dashboard = dashboard["data"]["zadig-operator.json"].as_str();
-    let dashboard = serde_json::from_str(dashboard.expect("text")).expect("JSON");
+    let mut files = dashboard["data"].as_object().expect("files").values();
+    let dashboard = files.next().and_then(Value::as_str).expect("text");
+    let dashboard = serde_json::from_str(dashboard).expect("JSON");
     (rules, dashboard)
 }
 
-/// The queries of the panels, as Grafana would send them.
+/// The queries of the panels, as Grafana would send them, but for the zero that stands for what nothing answers.
 fn panels(dashboard: &Value) -> Vec<String> {
     let panels = dashboard["panels"].as_array().expect("panels").iter();
     let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
@@ -112,6 +113,7 @@ fn panels(dashboard: &Value) -> Vec<String> {
             query
                 .replace("$__rate_interval", "5m")
                 .replace("$namespace", ".*")
+                .replace(" or vector(0)", "")
         })
         .collect()
 }

@@ -137,6 +137,16 @@ fn each_shard_looks_after_its_own_connections_and_one_moves() {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let shard = place.operator("shard", &arguments);
         shard.says("leading").await;
+        let told = shard.get("/metrics").await.expect("it answers").1;
+        for gauge in [
+            r#"zadig_operator_leader{shard="b"} 1"#.to_owned(),
+            format!(
+                r#"zadig_operator_build_info{{version="{}",shard="b"}} 1"#,
+                env!("CARGO_PKG_VERSION")
+            ),
+        ] {
+            assert!(told.lines().any(|line| line == gauge), "{gauge}\n{told}");
+        }
         is_kept(place, "shard_", lease).await;
         shard.says("leading").await;
         eventually("the shard makes it ready", async || is_ready(place).await).await;

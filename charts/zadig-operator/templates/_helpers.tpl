@@ -5,16 +5,13 @@
 
 {{/* Name of the release's objects: the release's name, with the chart's where that is not in it. */}}
 {{- define "zadig-operator.fullname" -}}
-{{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
-{{- else }}
 {{- $name := default .Chart.Name .Values.nameOverride }}
-{{- if contains $name .Release.Name }}
-{{- .Release.Name | trunc 63 | trimSuffix "-" }}
-{{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- $own := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
+{{- $fullname := default $own .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $fullname) }}
+{{- fail (printf "fullnameOverride: the release's objects would be called %s, but a Service takes lower-case letters, digits and dashes, a letter first" $fullname) }}
 {{- end }}
-{{- end }}
+{{- $fullname }}
 {{- end }}
 
 {{/* Name of the Lease: the program puts its shard behind --lease-name. */}}
@@ -28,14 +25,28 @@ app.kubernetes.io/name: {{ include "zadig-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{/* Those of the pod of `helm test`. Not the name of the operator: the Service and the policies select by that. */}}
+{{- define "zadig-operator.testLabels" -}}
+app.kubernetes.io/name: {{ include "zadig-operator.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{/* Labels of every object. */}}
 {{- define "zadig-operator.labels" -}}
+{{ include "zadig-operator.labelsWith" (list . (include "zadig-operator.selectorLabels" .)) }}
+{{- end }}
+
+{{/* The same with these labels in place of the selector's. */}}
+{{- define "zadig-operator.labelsWith" -}}
+{{- $own := last . }}
+{{- with first . -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "zadig-operator.selectorLabels" . }}
+{{ $own }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end }}
 

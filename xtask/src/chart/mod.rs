@@ -52,7 +52,7 @@ pub(crate) fn rendered() -> Result<BTreeMap<PathBuf, String>> {
     for case in CASES {
         files.insert(golden.join(format!("{case}.yaml")), chart.render(case)?);
     }
-    files.insert(golden.join("notes.txt"), chart.notes()?);
+    files.insert(golden.join("notes.txt"), chart.notes(None)?);
     files.extend(plain::files(&chart)?);
     Ok(files)
 }
@@ -64,6 +64,7 @@ pub(crate) fn check() -> Result<()> {
     chart.lint()?;
     refusals::check(&chart)?;
     check_definitions(&chart)?;
+    check_notes(&chart)?;
     plain::check(&tools, &chart)
 }
 
@@ -97,6 +98,24 @@ fn check_definitions(chart: &Chart) -> Result<()> {
             found.len(),
             wanted.len()
         );
+    }
+    Ok(())
+}
+
+/// What a person is told to apply is looked after by this release, and lies where it looks.
+fn check_notes(chart: &Chart) -> Result<()> {
+    let label = "labels: {zadig-operator.io/shard: b}";
+    for (value, has_label, namespace) in [
+        ("watchNamespaces=[]", false, render::NAME),
+        ("watchNamespaces=null", false, render::NAME),
+        (r#"watchNamespaces=["shop","web"]"#, false, "shop"),
+        (r#"shard="b""#, true, render::NAME),
+    ] {
+        let notes = chart.notes(Some(value))?;
+        let apply = format!("kubectl -n {namespace} apply");
+        if notes.contains(label) != has_label || !notes.contains(&apply) {
+            bail!("the notes are wrong with {value}:\n{notes}");
+        }
     }
     Ok(())
 }

@@ -35,6 +35,13 @@ pub(crate) fn check() -> Result<()> {
     let alerts = rules["groups"][0]["rules"]
         .as_array()
         .context("the rules hold no alert")?;
+    let linked = chart.render_with(
+        "monitored",
+        r#"prometheusRule.runbooks="https://docs.example.com/{alert}.html?from=alert""#,
+    )?;
+    let linked = self::rules(&objects(&linked)?.into_values().collect::<Vec<_>>())?;
+    let linked = linked["groups"][0]["rules"].as_array();
+    let linked = linked.context("the rules hold no alert")?;
     let cases: Value = serde_saphyr::from_str(&read(TESTS)?)?;
     let cases: BTreeSet<&str> = cases["tests"]
         .as_array()
@@ -46,19 +53,33 @@ pub(crate) fn check() -> Result<()> {
     let mut names = BTreeSet::new();
     for alert in alerts {
         let name = alert["alert"].as_str().context("a rule is no alert")?;
-        names.insert(name.to_owned());
-        for annotation in ["summary", "description", "runbook_url"] {
-            let text = alert["annotations"][annotation]
-                .as_str()
-                .unwrap_or_default();
-            ensure!(!text.is_empty(), "{name} has no {annotation}");
-        }
+        let annotation = |of: &Value, what: &str| -> Result<String> {
+            let text = of["annotations"][what].as_str().unwrap_or_default();
+            ensure!(!text.is_empty(), "{name} has no {what}");
+            Ok(text.to_owned())
+        };
+        annotation(alert, "summary")?;
+        // Whoever is called finds the page: at the address, or else in the source.
+        let page = format!("{RUNBOOKS}/{name}.md");
+        let unserved = annotation(alert, "description")?;
+        let described = annotation(&linked[names.len()], "description")?;
+        ensure!(
+            unserved == format!("{described} Runbook: {page}")
+                && alert["annotations"]["runbook_url"].is_null(),
+            "{name} does not name {page}: {unserved:?}"
+        );
+        let url = annotation(&linked[names.len()], "runbook_url")?;
+        ensure!(
+            url == format!("https://docs.example.com/{name}.html?from=alert"),
+            "{name} has the runbook {url:?}"
+        );
         let severity = alert["labels"]["severity"].as_str().unwrap_or_default();
         ensure!(
             ["critical", "warning"].contains(&severity),
             "{name} has the severity {severity:?}"
         );
-        let page = read(&format!("{RUNBOOKS}/{name}.md"))?;
+        names.insert(name.to_owned());
+        let page = read(&page)?;
         let found: Vec<&str> = page
             .lines()
             .filter(|line| line.starts_with("## "))
@@ -72,8 +93,12 @@ pub(crate) fn check() -> Result<()> {
         let name = file.trim_end_matches(".md");
         ensure!(names.contains(name), "{RUNBOOKS}/{file} is of no alert");
     }
-    let dashboard = fs::read_to_string(dir().join("files/dashboard.json"))?;
-    let dashboard: Value = serde_json::from_str(&dashboard)?;
+    let (file, dashboard) = dashboard(&chart, "dashboard.enabled=true")?;
+    let (other, second) = self::dashboard(&chart, r#"fullnameOverride="second""#)?;
+    ensure!(
+        file != other && dashboard["uid"] != second["uid"] && dashboard["title"] != second["title"],
+        "the dashboards of two releases take each other's place"
+    );
     for panel in dashboard["panels"].as_array().into_iter().flatten() {
         let title = panel["title"].as_str().context("a panel has no title")?;
         for target in panel["targets"].as_array().into_iter().flatten() {
@@ -110,6 +135,22 @@ fn rules(objects: &[Value]) -> Result<Value> {
         .find(|object| object["kind"] == "PrometheusRule");
     let rule = rule.context("the chart renders no PrometheusRule")?;
     Ok(rule["spec"].clone())
+}
+
+/// The dashboard, and the name of its file.
+fn dashboard(chart: &Chart, value: &str) -> Result<(String, Value)> {
+    let rendered = objects(&chart.render_with("monitored", value)?)?;
+    let found = rendered
+        .values()
+        .filter(|object| object["kind"] == "ConfigMap")
+        .find_map(|object| object["data"].as_object()?.iter().next());
+    let (name, text) = found.context("the chart renders no dashboard")?;
+    let text = text.as_str().context("a dashboard is text")?;
+    let dashboard: Value = serde_json::from_str(text)?;
+    // Grafana takes up to 40 characters.
+    let uid = dashboard["uid"].as_str().unwrap_or_default();
+    ensure!((1..=40).contains(&uid.len()), "the uid {uid:?}");
+    Ok((name.clone(), dashboard))
 }
 
 fn read(file: &str) -> Result<String> {

@@ -50,24 +50,42 @@ impl Chart {
         output(command)
     }
 
-    /// What a person reads after an installation with the defaults.
-    pub(super) fn notes(&self) -> Result<String> {
+    /// Everything but the definitions, for one of the cases with further values given as JSON.
+    pub(super) fn render_with(&self, case: &str, value: &str) -> Result<String> {
+        let mut command = self.template();
+        command.args(["--set", "crds.install=false", "--set-json", value]);
+        let values = self.values(case);
+        if values.is_file() {
+            command.arg("--values").arg(values);
+        }
+        output(command)
+    }
+
+    /// What a person reads after an installation with the defaults, or with a value given as JSON.
+    pub(super) fn notes(&self, value: Option<&str>) -> Result<String> {
         let mut command = self.helm();
         command.args(["install", NAME]).arg(&self.dir);
         command.args(["--namespace", NAME, "--dry-run=client"]);
+        if let Some(value) = value {
+            command.args(["--set-json", value]);
+        }
         let all = output(command)?;
         let notes = all.split_once("NOTES:\n");
         let (_, notes) = notes.context("helm prints no notes")?;
         Ok(notes.trim_start_matches('\n').to_owned())
     }
 
-    /// What Helm says of values given as JSON; nothing if it takes them.
-    pub(super) fn refusal(&self, value: &str) -> Result<Option<String>> {
+    /// What Helm renders with values given as JSON, or else what it says of them.
+    pub(super) fn attempt(&self, value: &str) -> Result<Result<String, String>> {
         let mut command = self.template();
         command.args(["--set-json", value]);
         let output = command.output().context("cannot run helm")?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        Ok((!output.status.success()).then_some(said))
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        })
     }
 
     /// `helm lint --strict`, for every case.

@@ -1,5 +1,6 @@
 //! The values of the chart: `values.yaml` has defaults and descriptions, `values.schema.json` types; the README's table is both.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,17 @@ pub(super) fn page(chart: &Path) -> Result<(PathBuf, String)> {
         .join("chart.md");
     let table = table_of(chart)?;
     Ok((path, format!("{BEGIN}\n{PAGE}{table}")))
+}
+
+/// The keys of values.yaml that the table has, and those that they are within, each with its whole path.
+pub(super) fn keys(chart: &Path) -> Result<BTreeSet<String>> {
+    let values = fs::read_to_string(chart.join("values.yaml"))?;
+    let documented = documented(&values)?.into_iter();
+    Ok(documented
+        .flat_map(|Documented { path, .. }| {
+            (1..=path.len()).map(move |length| path[..length].join("."))
+        })
+        .collect())
 }
 
 fn table_of(chart: &Path) -> Result<String> {
