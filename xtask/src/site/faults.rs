@@ -34,6 +34,10 @@ pub fn faults(site: &Site) -> Vec<String> {
     for (path, document) in &site.documents {
         faults.extend(leads(paths::workspace(), path, document));
     }
+    match outward::unserved(paths::workspace()) {
+        Ok(unserved) => faults.extend(unserved),
+        Err(error) => faults.push(format!("not all files can be read: {error:#}")),
+    }
     for (original, translation) in TRANSLATED {
         faults.extend(apart(site, original, translation));
     }

@@ -1,6 +1,10 @@
 //! Addresses on the internet. Nobody asks them here, as a check is to pass without a network; what is wrong with many of them can be
 //! seen without.
 
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
 use reqwest::Url;
 
 /// Host of our API group, annotations and labels, which nobody serves.
@@ -14,6 +18,16 @@ const NOWHERE: [&str; 7] = [
     "local",
     "localhost",
     "svc",
+];
+
+/// What is read by people or handed to them, in files and directories of the workspace; what is made from it is not looked at again.
+const HANDED_OUT: [&str; 6] = [
+    "charts",
+    "crates",
+    "deploy",
+    "docs",
+    "src",
+    "tests/alerts.yaml",
 ];
 
 /// What is wrong with the address that a link leads to, if anything is.
@@ -48,6 +62,42 @@ pub(super) fn problem(address: &str) -> Option<&'static str> {
 fn is_within(name: &str, domain: &str) -> bool {
     let rest = name.strip_suffix(domain);
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Addresses on the host of our API group in what is handed out: link or not, somebody will ask there.
+pub(super) fn unserved(root: &Path) -> Result<Vec<String>> {
+    let names = HANDED_OUT.iter().chain(&super::DOCUMENTS);
+    let mut rest: Vec<_> = names.map(|name| root.join(name)).collect();
+    let mut faults = Vec::new();
+    while let Some(path) = rest.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path)?.map(|entry| Ok(entry?.path()));
+            rest.extend(entries.collect::<Result<Vec<_>>>()?);
+        } else if let Ok(text) = String::from_utf8(fs::read(&path)?) {
+            let shown = path.strip_prefix(root)?.display();
+            let lines = text.lines().enumerate();
+            let wrong = lines.filter(|(_, line)| asks_us(line));
+            faults.extend(wrong.map(|(number, line)| {
+                let (number, line) = (number + 1, line.trim());
+                format!("{shown}:{number}: is on a host of ours that nobody serves: {line}")
+            }));
+        }
+    }
+    faults.sort();
+    // A document may lie in a directory that is looked at anyway.
+    faults.dedup();
+    Ok(faults)
+}
+
+/// Whether a line has an address on our host: behind `//`, it or a name beneath it.
+fn asks_us(line: &str) -> bool {
+    let hosts = line.split("//").skip(1).map(|rest| {
+        let end =
+            rest.find(|letter: char| !letter.is_ascii_alphanumeric() && !".-".contains(letter));
+        &rest[..end.unwrap_or(rest.len())]
+    });
+    let mut hosts = hosts.map(|host| host.trim_end_matches('.'));
+    hosts.any(|host| is_within(host, GROUP))
 }
 
 #[cfg(test)]
@@ -92,6 +142,26 @@ mod tests {
             ),
         ] {
             assert_eq!(problem(address), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn our_host_is_found_where_it_is_asked_and_not_where_it_names_a_group() {
+        for line in [
+            "see https://zadig-operator.io/runbooks/X.html",
+            "`http://docs.zadig-operator.io`",
+            "https://example.com and https://zadig-operator.io.",
+        ] {
+            assert!(asks_us(line), "{line}");
+        }
+        for line in [
+            "apiVersion: zadig-operator.io/v1alpha1",
+            "// zadig-operator.io/cleanup",
+            "http://zadig-operator.zadig-operator.svc:8080/readyz",
+            "https://zadig-operator.io.example.com",
+            "https://github.com/example/zadig-operator.io",
+        ] {
+            assert!(!asks_us(line), "{line}");
         }
     }
 }
