@@ -766,7 +766,7 @@ async fn carry_out(
             break;
         }
         let still = is_still_nobodys(writer, environment, &action);
-        let call = local.call(writer, &action, environment, detail);
+        let call = Box::pin(local.call(writer, &action, environment, detail));
         let Sent::Answered(sent) = writer.send_if(still, call).await? else {
             break;
         };

@@ -519,7 +519,7 @@ async fn carry_out(
         if !deletions::count(writer, &mut local.memory, subjects).await? {
             break;
         }
-        let sending = local.call(writer, call, declared, detail);
+        let sending = Box::pin(local.call(writer, call, declared, detail));
         let Sent::Answered(sent) = writer.send(sending).await? else {
             break;
         };
