@@ -71,7 +71,8 @@ impl<T> Default for Slot<T> {
 impl<T> Slot<T> {
     /// What was answered to a call that was sent since then, or what one comes to that is sent now.
     ///
-    /// A failure is told to all who asked before it was there, or just after: each of them would wait as long for the same.
+    /// A failure is told to all who asked before it was there: each of them would wait as long for the same. Whoever asks later
+    /// may do so because its cause is gone.
     ///
     /// # Errors
     /// What the call answers.
@@ -86,7 +87,7 @@ impl<T> Slot<T> {
             return Ok(Arc::clone(value));
         }
         if let Some((told, error)) = &slot.failed
-            && *told + FAILURE_SHARED >= asked
+            && *told >= asked
         {
             return Err(error.clone());
         }
@@ -650,9 +651,6 @@ async fn cached<T>(
     Slot::since(&slot, since, look_up).await
 }
 
-/// How long a failure is told to those who ask after it was there. Shorter than the first delay after one.
-const FAILURE_SHARED: Duration = Duration::from_millis(500);
-
 /// How long a refused enterprise licence is believed.
 const ENTERPRISE_REFUSED_FOR: Duration = Duration::from_hours(1);
 
@@ -882,15 +880,8 @@ mod tests {
             told.iter().all(|at| *at - begun < SLOW + SLOW / 2),
             "{told:?}"
         );
-        // Just after it nobody calls either, as others of their kind are not a second call.
-        ask(Duration::from_millis(400)).await;
-        assert_eq!(count(), 1);
-        ask(Duration::from_millis(200)).await;
-        assert_eq!(
-            count(),
-            2,
-            "whoever comes back after a delay sees for himself"
-        );
+        ask(Duration::from_millis(1)).await;
+        assert_eq!(count(), 2, "whoever asks later sees for himself");
     }
 
     #[tokio::test(start_paused = true)]

@@ -118,6 +118,7 @@ fn environments() -> Vec<Base> {
         |first: Value| json!([service(&json!({"variables": [first]})), {"name": "web"}]);
     let config = json!({
         "environmentRef": {"name": "TAG"}, "type": "ConfigMap", "name": "TAG",
+        "creation": "CreateOrAdopt",
         "manifest": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}},
     });
     vec![
@@ -284,6 +285,8 @@ fn configs() -> Vec<Base> {
         environment(&json!({"configRefs": [{"name": "TAG"}]})),
     );
     from_git.spec["environmentRef"]["name"] = "TAG".into();
+    // The namespace may have been there.
+    from_git.spec["creation"] = "CreateOrAdopt".into();
     from_git.spec["git"] = json!({
         "codehostId": 7, "owner": "shop", "repo": "config", "branch": "main",
         "path": "dev/app.yaml", "autoSync": true,

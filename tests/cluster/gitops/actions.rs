@@ -1,5 +1,7 @@
 //! The actions that Argo CD offers on our objects, carried out as Argo CD does: the script's difference as a merge patch.
 
+use std::time::Duration;
+
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use serde::Deserialize;
@@ -133,6 +135,8 @@ fn suspend_holds_an_object_of_each_kind_and_resume_lets_it_go_on() {
         world.await_inhabited().await;
         // Nothing is repaired meanwhile.
         act::<ZadigEnvironment>(world, "dev", "suspend").await;
+        // The operator hears of it by its watch, and tells nothing of it.
+        tokio::time::sleep(Duration::from_secs(3)).await;
         let key = world.env_key("dev");
         let mark = world.mark();
         world
