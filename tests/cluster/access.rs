@@ -1,5 +1,7 @@
 //! Who may use a connection, for which projects and target namespaces: its grants, one after the other.
 
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
@@ -77,5 +79,25 @@ fn every_part_of_a_grant_fences_and_a_refusal_reveals_nothing() {
         assert!(world.zadig.environment(&key).await.is_some());
         grant(world, json!([{"namespaces": {"from": "All"}}])).await;
         world.await_ready("dev").await;
+        // That is, from any namespace.
+        let guests = world.namespace_beside("guests", json!({})).await;
+        let mut guest = world.environment("guest").service("plain");
+        guest.metadata.namespace = Some(guests.clone());
+        guest.spec.connection_ref.namespace = Some(world.namespace.clone());
+        let api: Api<ZadigEnvironment> = Api::namespaced(world.client.clone(), &guests);
+        let made = api.create(&PostParams::default(), &guest).await;
+        made.expect("anybody may try");
+        let is_made = async || {
+            world
+                .zadig
+                .environment(&world.env_key("guest"))
+                .await
+                .is_some()
+        };
+        world.eventually("a guest is admitted", is_made).await;
+        let deleted = api.delete("guest", &DeleteParams::default()).await;
+        deleted.expect("it is there");
+        let is_gone = async || api.get_opt("guest").await.expect("it answers").is_none();
+        world.eventually("the guest is gone", is_gone).await;
     });
 }

@@ -1,8 +1,9 @@
 //! No field is dead: each leaf of each schema, given another value, changes what is asked of Zadig or what is told of the object.
 //!
 //! Objects live a life in phases: they are applied, other people change things in Zadig, the declaration changes, they are deleted.
-//! Of each leaf there is a twin of a base whose life differs from the base's, or the leaf is dead. Leaves, and other values for
-//! them, are found by walking the definitions, so a new field is tried as soon as a base has a value for it.
+//! Of each leaf there is a twin of a base whose life differs from the base's, or the leaf is dead; of a leaf that takes one of a few
+//! words, one for each word. Leaves, and other values for them, are found by walking the definitions, so a new field is tried as soon
+//! as a base has a value for it.
 
 mod bases;
 mod life;
@@ -18,9 +19,9 @@ use self::life::{Effects, live};
 use crate::admission::kinds;
 use crate::support::{Setup, simulated_with};
 
-/// Leaves that show in the moments of calls alone, which no life of an object tells, with the scenario that proves each. Its file
-/// names the field.
-const ELSEWHERE: [(&str, &str); 3] = [
+/// What shows in the moments of calls alone, which no life of an object tells, or only where something was there before, with the
+/// scenario that proves each: leaves, and words of leaves. Its file names the field, or the word.
+const ELSEWHERE: [(&str, &str); 8] = [
     (
         "ZadigConnection.limits.requestsPerSecond",
         "limits::requests_per_second_are_not_exceeded_once_the_burst_is_used_up",
@@ -32,6 +33,26 @@ const ELSEWHERE: [(&str, &str); 3] = [
     (
         "ZadigConnection.limits.maxInFlight",
         "limits::no_more_calls_are_in_flight_than_the_limit_says",
+    ),
+    (
+        "ZadigConnection.access[].namespaces.from: \"All\"",
+        "access::every_part_of_a_grant_fences_and_a_refusal_reveals_nothing",
+    ),
+    (
+        "ZadigEnvironment.creation: \"CreateOrAdopt\"",
+        "environment::an_environment_that_exists_is_taken_over_only_when_asked_and_left_when_the_object_goes",
+    ),
+    (
+        "ZadigEnvironment.prune: \"All\"",
+        "declared::prune_decides_about_services_that_are_not_declared",
+    ),
+    (
+        "ZadigEnvConfig.creation: \"CreateOrAdopt\"",
+        "env_config::an_object_that_was_there_is_taken_over_only_when_asked_and_left_when_ours_goes",
+    ),
+    (
+        "ZadigServiceBinding.creation: \"CreateOrAdopt\"",
+        "service_binding::a_service_that_somebody_added_in_zadig_is_taken_over_only_when_asked",
     ),
 ];
 
@@ -169,15 +190,18 @@ fn twins() -> Vec<Twin> {
 
 #[test]
 fn a_field_that_is_proven_elsewhere_is_named_there() {
-    for (leaf, scenario) in ELSEWHERE {
+    for (subject, scenario) in ELSEWHERE {
         let (module, name) = scenario
             .split_once("::")
             .expect("a scenario is in a module");
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/cluster/{module}.rs"));
         let text = fs::read_to_string(file).expect("there is the module");
-        let field = leaf.rsplit('.').next().unwrap_or_default();
+        let named = match subject.split_once(": ") {
+            Some((_, word)) => word,
+            None => subject.rsplit('.').next().unwrap_or_default(),
+        };
         assert!(text.contains(&format!("fn {name}()")), "{scenario} is gone");
-        assert!(text.contains(field), "{scenario} does not name {field}");
+        assert!(text.contains(named), "{scenario} does not name {named}");
     }
 }
 
@@ -214,20 +238,31 @@ fn another_value_of_any_field_changes_what_is_asked_or_told() {
                     );
                 }
             }
+            let of_words: BTreeSet<&str> = leaves
+                .iter()
+                .filter(|(_, schema)| schema["enum"].is_array())
+                .map(|(leaf, _)| leaf.as_str())
+                .collect();
             let mut alive = BTreeSet::new();
             let mut unseen = BTreeMap::new();
             for (twin, effects) in twins.iter().zip(&effects) {
                 let Some((leaf, value)) = &twin.differs else {
                     continue;
                 };
-                if usual[&twin.base] == effects {
-                    unseen.entry(leaf.as_str()).or_insert(value);
+                // A field of many values is alive by any of them, a word by itself.
+                let subject = if of_words.contains(leaf.as_str()) {
+                    format!("{leaf}: {value}")
                 } else {
-                    alive.insert(leaf.as_str());
+                    leaf.clone()
+                };
+                if usual[&twin.base] == effects {
+                    unseen.entry(subject).or_insert(value);
+                } else {
+                    alive.insert(subject);
                 }
             }
             let elsewhere = |leaf: &str| ELSEWHERE.iter().any(|(proven, _)| *proven == leaf);
-            unseen.retain(|leaf, _| !alive.contains(leaf) && !elsewhere(leaf));
+            unseen.retain(|subject, _| !alive.contains(subject) && !elsewhere(subject));
             assert!(
                 unseen.is_empty(),
                 "these values change nothing in any life. Either the field is dead, or it matters where no base and no phase of \
