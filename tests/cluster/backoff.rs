@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::core::{ApiResource, GroupVersionKind};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_sim::{FaultAction, FaultRule, Sim};
 
-use crate::support::{EnvironmentFixture, Setup, World, is_ready, simulated, simulated_with};
+use crate::support::{
+    EnvironmentFixture, Policy, Setup, World, is_ready, simulated, simulated_with,
+};
 
 /// Tries after 0, 1, 3, 7 and 15 seconds at the earliest, less a fifth.
 const WHILE: Duration = Duration::from_secs(11);
@@ -104,67 +104,6 @@ fn what_was_inside_an_environment_comes_back_with_it() {
     });
 }
 
-/// Has the API server refuse the statuses of environments in the scenario's namespace until it is removed.
-struct NoStatus {
-    objects: Vec<(Api<DynamicObject>, String)>,
-}
-
-impl NoStatus {
-    async fn install(world: &World) -> Self {
-        let name = format!("no-status-{}", world.namespace);
-        let policy = json!({"spec": {
-            "failurePolicy": "Fail",
-            "matchConstraints": {"resourceRules": [{
-                "apiGroups": ["zadig-operator.io"], "apiVersions": ["*"],
-                "operations": ["UPDATE"], "resources": ["zadigenvironments/status"],
-            }]},
-            "validations": [{"expression": "false", "message": "not now"}],
-        }});
-        let binding = json!({"spec": {
-            "policyName": name,
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {
-                "kubernetes.io/metadata.name": world.namespace,
-            }}},
-        }});
-        let mut objects = Vec::new();
-        for (kind, mut object) in [
-            ("ValidatingAdmissionPolicy", policy),
-            ("ValidatingAdmissionPolicyBinding", binding),
-        ] {
-            let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-            object["apiVersion"] = kind.api_version().into();
-            object["kind"] = kind.kind.clone().into();
-            object["metadata"] = json!({"name": name});
-            let api: Api<DynamicObject> =
-                Api::all_with(world.client.clone(), &ApiResource::from_gvk(&kind));
-            let params = PatchParams::apply("scenario").force();
-            let applied = api.patch(&name, &params, &Patch::Apply(&object)).await;
-            applied.expect("the API server takes the policy");
-            objects.push((api, name.clone()));
-        }
-        world
-            .eventually("no status is taken", async || {
-                let params = PatchParams {
-                    dry_run: true,
-                    ..PatchParams::default()
-                };
-                let some = Patch::Merge(json!({"status": {"observedGeneration": 0}}));
-                let api = world.api::<ZadigEnvironment>();
-                api.patch_status("dev", &params, &some).await.is_err()
-            })
-            .await;
-        Self { objects }
-    }
-
-    async fn remove(self) {
-        for (api, name) in self.objects {
-            let removed = api.delete(&name, &DeleteParams::default()).await;
-            removed.expect("it is there");
-        }
-    }
-}
-
 #[test]
 fn a_status_that_could_not_be_written_is_written_later() {
     let rarely = Setup::default().intervals("1s", "1h", "30s");
@@ -172,7 +111,17 @@ fn a_status_that_could_not_be_written_is_written_later() {
         let env = world.environment("dev").service("plain");
         world.apply(&env).await;
         world.await_ready("dev").await;
-        let refusing = NoStatus::install(world).await;
+        let is_refused = async || {
+            let params = PatchParams {
+                dry_run: true,
+                ..PatchParams::default()
+            };
+            let some = Patch::Merge(json!({"status": {"observedGeneration": 0}}));
+            let api = world.api::<ZadigEnvironment>();
+            api.patch_status("dev", &params, &some).await.is_err()
+        };
+        let no = ("false", "not now");
+        let refusing = Policy::install(world, "zadigenvironments/status", no, is_refused).await;
         let key = world.env_key("dev");
         world.apply(&env.service("web")).await;
         world

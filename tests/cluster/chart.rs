@@ -4,13 +4,12 @@
 //! The objects are read from `tests/chart/`, which `cargo xtask test --only chart` holds to what Helm renders.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
 
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use xtask::controlplane;
 use zadig_operator::api::environment::ZadigEnvironment;
 use zadig_operator::api::{DELETION_ANNOTATION, FINALIZER};
 
@@ -20,13 +19,9 @@ use crate::support::{
 
 /// Every object of a file in `tests/chart/`.
 fn rendered(case: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/chart/{case}.yaml"));
-    let text = fs::read_to_string(&path).expect("the chart was rendered");
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    let mut objects = controlplane::rendered(case).expect("the chart was rendered");
+    objects.retain(|object| !object.is_null());
     objects
-        .into_iter()
-        .filter(|object| !object.is_null())
-        .collect()
 }
 
 fn is(object: &Value, kind: &str) -> bool {

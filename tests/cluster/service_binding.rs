@@ -32,6 +32,18 @@ async fn environment(world: &World) -> String {
     world.env_key("dev")
 }
 
+/// An environment `dev` that runs `plain`, and `web` with a variable, and is Ready.
+async fn with_inline_web(world: &World) -> (ZadigEnvironment, String) {
+    let inline = world
+        .environment("dev")
+        .service("plain")
+        .service("web")
+        .variable("web", "logLevel", "debug");
+    world.apply(&inline).await;
+    environment_ready(world).await;
+    (inline, world.env_key("dev"))
+}
+
 async fn services(world: &World, key: &str) -> Vec<String> {
     let detail = world.zadig.detail(key).await;
     let services = detail["services"].as_array().cloned().unwrap_or_default();
@@ -92,14 +104,7 @@ fn a_service_is_added_kept_and_removed_apart_from_its_environment() {
 #[test]
 fn a_service_moves_to_its_team_and_back_without_a_write_to_it() {
     scenario(async |world| {
-        let inline = world
-            .environment("dev")
-            .service("plain")
-            .service("web")
-            .variable("web", "logLevel", "debug");
-        world.apply(&inline).await;
-        environment_ready(world).await;
-        let key = world.env_key("dev");
+        let (inline, key) = with_inline_web(world).await;
         let web = json!({"name": "web", "variables": [{"key": "logLevel", "value": "debug"}]});
         let binding = world.binding("dev", &web, json!({}));
         world.apply(&binding).await;
@@ -131,14 +136,7 @@ fn a_service_moves_to_its_team_and_back_without_a_write_to_it() {
 #[test]
 fn a_service_moves_to_its_team_and_back_in_the_unsafe_order_too() {
     scenario(async |world| {
-        let inline = world
-            .environment("dev")
-            .service("plain")
-            .service("web")
-            .variable("web", "logLevel", "debug");
-        world.apply(&inline).await;
-        environment_ready(world).await;
-        let key = world.env_key("dev");
+        let (inline, key) = with_inline_web(world).await;
         // As one commit arrives whose objects are applied in this order.
         world
             .apply(&world.environment("dev").service("plain"))

@@ -13,7 +13,7 @@ use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::env_config::ZadigEnvConfig;
 use zadig_operator::api::service_binding::ZadigServiceBinding;
 
-use crate::support::{Operator, Place, eventually, test, test_alone};
+use crate::support::{Operator, Place, arguments, eventually, test, test_alone};
 
 /// The operator looks at everything within seconds; a machine that compiles at the same time needs more.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -45,14 +45,9 @@ impl Release {
 
     /// What the program is started with, but for address and name, of which there are others for each process here.
     fn arguments(&self) -> Vec<&str> {
-        let mut objects = self.objects.iter();
-        let deployment = objects.find(|object| object["kind"] == "Deployment");
-        let deployment = deployment.expect("the chart has one");
-        let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
-        let arguments = arguments.as_array().expect("a list").iter().skip(1);
-        let arguments = arguments.map(|argument| argument.as_str().expect("a word"));
         let own = ["--health-addr=", "--pod-name="];
-        arguments
+        arguments(&self.objects)
+            .skip(1)
             .filter(|argument| !own.iter().any(|own| argument.starts_with(own)))
             .collect()
     }

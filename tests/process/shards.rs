@@ -1,19 +1,17 @@
 //! Two shards of the operator: each looks after its own connections, and a connection moves from one to the other.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use xtask::controlplane::grant_rendered;
+use xtask::controlplane::{grant_rendered, rendered};
 use zadig_operator::api::condition::Reason;
 use zadig_operator::api::connection::ZadigConnection;
 use zadig_operator::api::environment::ZadigEnvironment;
 
-use crate::support::{Operator, Place, eventually, test};
+use crate::support::{Operator, Place, arguments, eventually, test};
 
 /// An environment behind a connection of another name, with an image.
 fn environment(image: &str) -> Value {
@@ -54,19 +52,8 @@ fn changes(operator: &Operator) -> usize {
 
 /// The arguments by which the chart makes a release a shard: its name and its Lease.
 fn arguments_of_the_chart() -> Vec<String> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/chart/shard.yaml");
-    let text = fs::read_to_string(file).expect("the chart was rendered");
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-    let deployment = objects
-        .iter()
-        .find(|object| object["kind"] == "Deployment")
-        .expect("the chart has one");
-    let arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"].as_array();
-    let mut arguments: Vec<String> = arguments
-        .into_iter()
-        .flatten()
-        .filter_map(|argument| argument.as_str().map(str::to_owned))
-        .collect();
+    let objects = rendered("shard").expect("the chart was rendered");
+    let mut arguments: Vec<String> = arguments(&objects).map(str::to_owned).collect();
     arguments.retain(|argument| {
         argument.starts_with("--shard=") || argument.starts_with("--lease-name=")
     });

@@ -327,6 +327,16 @@ impl Place {
     }
 }
 
+/// The arguments that the Deployment of a rendering of the chart starts the program with, its command first.
+pub(super) fn arguments(rendering: &[Value]) -> impl Iterator<Item = &str> {
+    let mut objects = rendering.iter();
+    let deployment = objects.find(|object| object["kind"] == "Deployment");
+    let deployment = deployment.expect("the chart has one");
+    let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+    let arguments = arguments.as_array().expect("a list").iter();
+    arguments.map(|argument| argument.as_str().expect("a word"))
+}
+
 /// Waits until a question is answered by yes.
 pub(super) async fn eventually(what: &str, mut question: impl AsyncFnMut() -> bool) {
     let asking = async {

@@ -7,6 +7,7 @@ mod kubectl;
 mod lab;
 mod metrics;
 mod observe;
+mod policy;
 mod trial;
 mod world;
 pub(crate) mod zadig;
@@ -24,6 +25,7 @@ pub(crate) use fixture::EnvironmentFixture;
 pub(crate) use metrics::{METRIC, Metrics};
 #[allow(unused_imports, reason = "words for scenarios, as above")]
 pub(crate) use observe::{Mark, Observed, has_reason, is_ours, is_ready, is_stalled, message};
+pub(crate) use policy::Policy;
 pub(crate) use trial::{is_taken, know_others, place};
 #[allow(unused_imports, reason = "words for scenarios, as above")]
 pub(crate) use world::{Namespaced, Setup, World};
